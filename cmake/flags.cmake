@@ -1,0 +1,24 @@
+# Warnings, hardening and sanitizers, the same for every target.
+add_library(ntp_flags INTERFACE)
+target_compile_options(ntp_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wold-style-cast
+  -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough -Werror=return-type)
+target_compile_definitions(ntp_flags INTERFACE FMT_HEADER_ONLY _GLIBCXX_ASSERTIONS)
+target_link_options(ntp_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code)
+
+if(NTP_SERVER_SANITIZE)
+  target_compile_options(ntp_flags INTERFACE
+    -fsanitize=${NTP_SERVER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(ntp_flags INTERFACE -fsanitize=${NTP_SERVER_SANITIZE})
+else()
+  target_compile_options(ntp_flags INTERFACE -fstack-protector-strong -fstack-clash-protection
+    -ftrivial-auto-var-init=zero)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64")
+    target_compile_options(ntp_flags INTERFACE -fcf-protection=full)
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    target_compile_options(ntp_flags INTERFACE -mbranch-protection=standard)
+  endif()
+  if(CMAKE_BUILD_TYPE MATCHES "Rel")
+    target_compile_options(ntp_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+  endif()
+endif()

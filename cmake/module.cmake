@@ -1,0 +1,30 @@
+# ntp_module(NAME [SOURCES …] [DEPENDS …]): the folder src/NAME as one library. DEPENDS names the
+# modules below it; linking is what keeps an include from going up (tests/lint_floors.py says so too).
+function(ntp_module name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  if(arg_SOURCES)
+    add_library(ntp_${name} STATIC ${arg_SOURCES})
+    set(scope PUBLIC)
+  else()
+    add_library(ntp_${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(ntp_${name} ${scope} ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(ntp_${name} ${scope} ntp_flags)
+  foreach(lower IN LISTS arg_DEPENDS)
+    target_link_libraries(ntp_${name} ${scope} ntp_${lower})
+  endforeach()
+endfunction()
+
+# ntp_test(NAME SOURCES … [LIBRARIES …]): one GoogleTest program; every test of it is a CTest test
+# with the label "unit".
+function(ntp_test name)
+  if(NOT NTP_SERVER_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} ntp_flags GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE NTP_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit TIMEOUT 300)
+endfunction()

@@ -1,0 +1,56 @@
+// The settings of the server, complete and checked. How they are found is config/load.h's business.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "clock/host_clock.h"
+
+namespace ntp::config {
+
+enum class LogLevel : std::uint8_t { error, warning, info, debug };
+enum class LogFormat : std::uint8_t { text, json, logfmt };
+
+struct ServerSettings {
+  std::vector<Endpoint> listen;   // never empty
+  bool listen_is_default = true;  // then a family that the machine lacks is tolerated
+  std::optional<int> threads;     // workers per endpoint; empty: automatic; 0: one thread, poll(2)
+  int stratum = 3;
+  clock::Unsynchronised unsynchronised = clock::Unsynchronised::local;
+  int local_stratum = 10;
+  int poll_minimum = -6;      // log2 seconds
+  std::uint32_t uid = 65532;  // what root becomes after binding
+  std::uint32_t gid = 65532;
+};
+
+struct HostClockSettings {
+  std::chrono::nanoseconds error_floor{std::chrono::milliseconds(1)};
+  std::chrono::nanoseconds error_unknown{std::chrono::milliseconds(100)};
+  std::chrono::nanoseconds max_root_distance{std::chrono::milliseconds(1500)};
+};
+
+struct HttpSettings {
+  std::optional<Endpoint> listen;  // empty: off
+  std::chrono::nanoseconds max_error{std::chrono::milliseconds(100)};
+};
+
+struct LogSettings {
+  LogLevel level = LogLevel::info;
+  LogFormat format = LogFormat::text;
+  bool requests = false;
+};
+
+struct Settings {
+  ServerSettings server;
+  HostClockSettings host_clock;
+  HttpSettings http;
+  std::string health_socket;  // empty: the first usable place, see os/health_channel.h
+  LogSettings log;
+  std::vector<std::string> warnings;  // things accepted but without effect, to be logged once
+};
+
+}  // namespace ntp::config

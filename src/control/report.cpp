@@ -1,0 +1,35 @@
+#include "control/report.h"
+
+#include <fmt/format.h>
+
+namespace ntp::control {
+
+void Totals::add(const server::Counters& counters) noexcept {
+  received += counters.received.read();
+  batches += counters.batches.read();
+  for (std::size_t i = 0; i < versions.size(); ++i) versions[i] += counters.versions[i].read();
+  for (std::size_t i = 0; i < drops.size(); ++i) drops[i] += counters.drops[i].read();
+  replies += counters.replies.read();
+  send_errors += counters.send_errors.read();
+  stamps_missing += counters.stamps_missing.read();
+  stamps_discarded += counters.stamps_discarded.read();
+  for (std::size_t i = 0; i < latency.size(); ++i) latency[i] += counters.latency[i].read();
+  latency_sum_ns += counters.latency_sum_ns.read();
+}
+
+Verdict readiness(const Report& report, double max_error_s) {
+  if (!report.serving) return {false, "not synchronised: replies say leap 3"};
+  if (!report.state.synchronised) {
+    return {false, fmt::format("not synchronised: the local clock is served at stratum {}",
+                               report.state.stratum)};
+  }
+  const double bound_s = server::error_bound_s(report.state, report.raw_now);
+  if (bound_s > max_error_s) {
+    return {false,
+            fmt::format("synchronised, but the error bound {:.6f} s is over the limit {:.6f} s",
+                        bound_s, max_error_s)};
+  }
+  return {true, fmt::format("synchronised within {:.6f} s", bound_s)};
+}
+
+}  // namespace ntp::control

@@ -1,0 +1,60 @@
+// The one picture of the running server, made once a second or on request; every rendering (text,
+// JSON, Prometheus, later chronyc and mode 6) reads it and nothing else.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/time.h"
+#include "clock/host_clock.h"
+#include "server/counters.h"
+#include "server/state.h"
+
+namespace ntp::control {
+
+// Sums of server::Counters over all workers.
+struct Totals {
+  std::uint64_t received = 0;
+  std::uint64_t batches = 0;
+  std::array<std::uint64_t, 5> versions{};  // index is the NTP version, 1-4
+  std::array<std::uint64_t, server::kDropCount> drops{};
+  std::uint64_t replies = 0;
+  std::uint64_t send_errors = 0;
+  std::uint64_t stamps_missing = 0;
+  std::uint64_t stamps_discarded = 0;
+  std::array<std::uint64_t, server::kLatencyBuckets> latency{};
+  std::uint64_t latency_sum_ns = 0;
+
+  void add(const server::Counters& counters) noexcept;
+};
+
+struct Report {
+  std::string version;  // "V0.1"
+  RealTime now{};
+  RawTime raw_now{};
+  double uptime_s = 0;
+  server::ServerState state{};  // what is served; age it with server::error_bound_s(state, raw_now)
+  bool serving = false;         // replies carry time (leap is not 3)
+  bool served_once = false;     // serving was true at least once since the start
+  clock::HostView host{};
+  std::uint64_t host_steps = 0;  // jumps of the host's clock seen since the start
+  Totals totals;
+  std::vector<Endpoint> listening;
+  int workers = 0;                 // threads that answer NTP (0: single-threaded)
+  int workers_stalled = 0;         // without a sign of life for over 3 s
+  double ready_max_error_s = 0.1;  // http.max_error
+  std::uint64_t reloads = 0;
+  std::uint64_t reload_errors = 0;
+};
+
+// "synchronised within X": the judgement of /readyz and of healthcheck --max-error.
+struct Verdict {
+  bool good = false;
+  std::string why;  // one line, for people
+};
+Verdict readiness(const Report& report, double max_error_s);
+
+}  // namespace ntp::control

@@ -1,0 +1,132 @@
+#include "server/responder.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "wire/packet.h"
+
+namespace ntp::server {
+namespace {
+
+using wire::Leap;
+using wire::Mode;
+
+constexpr std::uint16_t kNtpPort = 123;
+constexpr int kMinPoll = -6;
+constexpr int kMaxPoll = 17;
+constexpr int kMinPrecision = -30;
+constexpr int kMaxPrecision = -5;
+
+// G4: length, version and mode are judged before anything is parsed or remembered.
+std::expected<void, Drop> gate(const Arrival& arrival) noexcept {
+  const std::size_t size = arrival.payload.size();
+  if (arrival.truncated || size > wire::kMaxPacketSize) return std::unexpected(Drop::too_long);
+  if (size < wire::kHeaderSize) return std::unexpected(Drop::too_short);
+  const auto first = std::to_integer<unsigned>(arrival.payload[0]);
+  const unsigned version = (first >> 3) & 7;
+  const auto mode = static_cast<Mode>(first & 7);
+  if (version < 1 || version > 4) return std::unexpected(Drop::bad_version);
+  const bool v1_client = version == 1 && mode == Mode::reserved && size == wire::kHeaderSize &&
+                         arrival.source.port != kNtpPort;  // RFC 1059 knew no modes
+  if (mode != Mode::client && mode != Mode::symmetric_active && !v1_client) {
+    return std::unexpected(Drop::bad_mode);
+  }
+  if (size % 4 != 0) return std::unexpected(Drop::bad_length);
+  return {};
+}
+
+// Sources that no honest client has. A reply to one of them would go astray or come back to us.
+bool is_bad_source(const Arrival& arrival) noexcept {
+  const IpAddress& from = arrival.source.address;
+  return arrival.source.port == 0 || from.is_unspecified() || from.is_multicast() ||
+         from.is_broadcast() || (from.is_loopback() && !arrival.through_loopback) ||
+         (from == arrival.local.address && arrival.source.port == arrival.local.port);
+}
+
+Drop drop_of(wire::ParseError error) noexcept {
+  switch (error) {
+    case wire::ParseError::length:
+      return Drop::bad_length;
+    case wire::ParseError::extension:
+      return Drop::malformed_extension;
+    case wire::ParseError::mac:
+      return Drop::malformed_mac;
+  }
+  NTP_CHECK(false);
+}
+
+// Below the clock's precision a stamp carries no knowledge; noise keeps it from carrying a pattern.
+NtpTimestamp with_noise(NtpTimestamp stamp, int precision, NoiseSource& noise) noexcept {
+  const std::uint64_t mask = (std::uint64_t{1} << (32 + precision)) - 1;
+  return {(stamp.bits & ~mask) | (noise.next() & mask)};
+}
+
+}  // namespace
+
+bool is_serving(const ServerState& state, RawTime now) noexcept {
+  return state.leap != Leap::unknown && now - state.at <= kStateLifetime;
+}
+
+double error_bound_s(const ServerState& state, RawTime now) noexcept {
+  const double age_s = std::max(0.0, seconds(now - state.at));
+  return state.root_delay_s / 2 + state.root_dispersion_s + age_s * state.dispersion_rate;
+}
+
+wire::Header describe_clock(const ServerState& state, RawTime now) noexcept {
+  wire::Header clock;
+  clock.mode = Mode::server;
+  clock.precision =
+      static_cast<std::int8_t>(std::clamp<int>(state.precision, kMinPrecision, kMaxPrecision));
+  if (!is_serving(state, now)) {
+    clock.leap = Leap::unknown;
+    clock.root_dispersion = NtpShort::rounded_up(kMaxDispersion_s);
+    return clock;  // stratum 0 and refid 0: G9
+  }
+  NTP_CHECK(state.stratum >= 1 && state.stratum <= 15);
+  clock.leap = state.leap;
+  clock.stratum = state.stratum;
+  clock.refid = state.refid;
+  clock.reftime = state.reftime;
+  clock.root_delay = NtpShort::rounded_up(state.root_delay_s);
+  clock.root_dispersion = NtpShort::rounded_up(error_bound_s(state, now) - state.root_delay_s / 2);
+  return clock;
+}
+
+std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
+                                          const Policy& policy, NtpTimestamp rec) noexcept {
+  if (const auto open = gate(arrival); !open) return std::unexpected(open.error());
+  if (is_bad_source(arrival)) return std::unexpected(Drop::bad_source);
+  const auto packet = wire::parse_packet(arrival.payload);
+  if (!packet) return std::unexpected(drop_of(packet.error()));
+  if (packet->mac.size() == 4) return std::unexpected(Drop::malformed_mac);  // a crypto-NAK
+  if (packet->has_nts_field) return std::unexpected(Drop::nts_disabled);     // G8
+  if (!packet->mac.empty()) return std::unexpected(Drop::unknown_key);       // G7
+
+  const wire::Header& request = packet->header;
+  wire::Header reply = clock;
+  reply.version = request.version;
+  reply.mode = request.mode == Mode::symmetric_active ? Mode::symmetric_passive : Mode::server;
+  reply.poll = static_cast<std::int8_t>(
+      std::clamp<int>(std::max(request.poll, policy.poll_minimum), kMinPoll, kMaxPoll));
+  reply.org = request.xmt;
+  reply.rec = rec;
+  if (difference(rec, reply.reftime) < 0) reply.reftime = rec;  // the host stepped back: G10
+  return reply;
+}
+
+void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSource& noise,
+          std::span<std::byte, wire::kHeaderSize> out) noexcept {
+  reply.rec = with_noise(reply.rec, reply.precision, noise);
+  reply.xmt = with_noise(xmt, reply.precision, noise);
+  if (difference(reply.xmt, reply.rec) < 0) reply.xmt = reply.rec;
+  if (difference(reply.rec, reply.reftime) < 0) reply.reftime = reply.rec;
+
+  NTP_CHECK(arrival.payload.size() >= wire::kHeaderSize);                          // G1
+  NTP_CHECK(reply.mode == Mode::server || reply.mode == Mode::symmetric_passive);  // G3
+  NTP_CHECK(reply.version >= 1 && reply.version <= 4);                             // G5
+  NTP_CHECK((reply.leap == Leap::unknown) == (reply.stratum == 0));                // G9
+  NTP_CHECK(reply.poll >= kMinPoll && reply.poll <= kMaxPoll);                     // G16
+  encode_header(reply, out);
+}
+
+}  // namespace ntp::server

@@ -1,0 +1,44 @@
+// The whole decision of an NTP server, as pure functions: bytes and stamps in, a reply or a reason
+// for silence out. Rules G1-G16 stand in docs/formats/wire.md.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <span>
+
+#include "base/ip.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "server/drop.h"
+#include "server/policy.h"
+#include "server/state.h"
+#include "wire/header.h"
+
+namespace ntp::server {
+
+// One datagram as the socket delivered it. `payload` is borrowed for the call.
+struct Arrival {
+  std::span<const std::byte> payload{};
+  bool truncated = false;  // the kernel cut it (MSG_TRUNC)
+  Endpoint source{};
+  Endpoint local{};              // the address and port that it was sent to
+  bool through_loopback = true;  // it came in by the loopback interface
+};
+
+// All that a reply says about the clock, the same for every request of a batch: leap, stratum,
+// precision, refid, reftime, root delay and dispersion aged to `now`. xmt, rec and org are zero.
+wire::Header describe_clock(const ServerState& state, RawTime now) noexcept;
+
+// gate -> parse -> account: the reply with everything but xmt, which the shell reads as late as it
+// can, or why there is none. `clock` is describe_clock() of this batch; `rec` is when the datagram
+// arrived, on the served timescale.
+std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
+                                          const Policy& policy, NtpTimestamp rec) noexcept;
+
+// Sets xmt (never before rec), fills the bits of rec and xmt that the clock cannot resolve with
+// noise (RFC 5905 section 6), checks the golden rules and writes the octets to send.
+void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSource& noise,
+          std::span<std::byte, wire::kHeaderSize> out) noexcept;
+
+}  // namespace ntp::server
