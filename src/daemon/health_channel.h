@@ -1,0 +1,59 @@
+// The process's own channel for `ntp-server healthcheck`: a Unix socket, one line in, one line out.
+//   health TIMEOUT_MS [MAX_ERROR_S]   ->   healthy: WHY   |   unhealthy: WHY
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "os/fd.h"
+#include "os/poll_loop.h"
+
+namespace ntp::daemon {
+
+struct HealthQuestion {
+  std::chrono::milliseconds timeout{2000};
+  std::optional<double> max_error_s;
+};
+
+std::optional<HealthQuestion> parse_question(const std::string& line);
+std::string to_line(const HealthQuestion& question);
+
+// At most kMaxClients at a time, each for a few seconds; the oldest gives way. Service thread only.
+class HealthChannel {
+ public:
+  static constexpr std::size_t kMaxClients = 8;
+  using Answer = std::function<void(const std::string& line)>;
+  using Ask = std::function<void(const HealthQuestion&, Answer)>;
+
+  HealthChannel(os::PollLoop& loop, os::Fd listener, std::string path, Ask ask);
+  ~HealthChannel();
+
+ private:
+  struct Client {
+    os::Fd fd;
+    os::PollLoop::Id watch{};
+    std::uint64_t number = 0;
+    std::string text;
+    bool asked = false;
+  };
+
+  void on_connect();
+  void on_input(std::uint64_t number);
+  void reply(std::uint64_t number, const std::string& line);
+  void close(std::uint64_t number);
+  Client* find(std::uint64_t number);
+
+  os::PollLoop& loop_;
+  os::Fd listener_;
+  std::string path_;
+  Ask ask_;
+  os::PollLoop::Id watch_{};
+  std::uint64_t last_number_ = 0;
+  std::vector<std::unique_ptr<Client>> clients_;
+};
+
+}  // namespace ntp::daemon

@@ -1,0 +1,31 @@
+// The log of the process: whole lines on standard output. Any thread may call; never the packet path.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/settings.h"
+
+namespace ntp::daemon {
+
+class Log {
+ public:
+  using Fields = std::vector<std::pair<std::string, std::string>>;
+
+  void configure(const config::LogSettings& settings) noexcept;
+
+  void error(std::string message, Fields fields = {});
+  void warning(std::string message, Fields fields = {});
+  void info(std::string message, Fields fields = {});
+  void debug(std::string message, Fields fields = {});
+
+ private:
+  void write(config::LogLevel level, std::string message, Fields fields);
+
+  std::atomic<config::LogLevel> level_{config::LogLevel::info};
+  std::atomic<config::LogFormat> format_{config::LogFormat::text};
+};
+
+}  // namespace ntp::daemon

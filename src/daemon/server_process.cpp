@@ -1,0 +1,402 @@
+#include "daemon/server_process.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "config/options.h"
+#include "control/log_format.h"
+#include "control/metrics.h"
+#include "control/report.h"
+#include "control/status_json.h"
+#include "daemon/health_channel.h"
+#include "daemon/log.h"
+#include "daemon/self_probe.h"
+#include "daemon/timekeeper.h"
+#include "daemon/workers.h"
+#include "http/listen.h"
+#include "http/server.h"
+#include "os/clocks.h"
+#include "os/machine.h"
+#include "os/poll_loop.h"
+#include "os/privileges.h"
+#include "os/systemd.h"
+#include "os/unix_socket.h"
+#include "version.h"
+
+namespace ntp::daemon {
+namespace {
+
+// A signal that arrives just before poll(2) is seen this much later at worst.
+constexpr std::chrono::milliseconds kLongestWait{250};
+constexpr std::chrono::seconds kHttpRetry{5};
+constexpr std::chrono::milliseconds kProbeMargin{200};  // to answer before the asker gives up
+
+clock::HostPolicy host_policy(const config::Settings& settings) {
+  return {.stratum = static_cast<std::uint8_t>(settings.server.stratum),
+          .local_stratum = static_cast<std::uint8_t>(settings.server.local_stratum),
+          .unsynchronised = settings.server.unsynchronised,
+          .error_floor_s = seconds(settings.host_clock.error_floor),
+          .error_unknown_s = seconds(settings.host_clock.error_unknown),
+          .max_root_distance_s = seconds(settings.host_clock.max_root_distance)};
+}
+
+Workers::Plan worker_plan(const config::Settings& settings) {
+  const int threads = settings.server.threads.value_or(os::automatic_workers());
+  return {.per_endpoint = threads,
+          .calls = threads == 0 ? os::Calls::one : os::Calls::many,
+          .uid = ::geteuid() == 0 ? settings.server.uid : ::geteuid()};
+}
+
+// "('0.0.0.0', 123)": how the guide's server wrote an address.
+std::string guide_form(const Endpoint& endpoint) {
+  return fmt::format("('{}', {})", to_string(endpoint.address), endpoint.port);
+}
+
+class ServerProcess {
+ public:
+  ServerProcess(config::Settings settings, const Reload& reload)
+      : settings_(std::move(settings)),
+        reload_(reload),
+        loop_([] { return os::raw_now(); }),
+        plan_(worker_plan(settings_)),
+        workers_(served_, plan_),
+        timekeeper_(served_, log_, host_policy(settings_), os::measure_precision()),
+        probe_(loop_, served_, workers_) {}
+
+  int run();
+
+ private:
+  std::expected<void, StartFailure> bind();
+  void drop_privileges();
+  void start_threads();
+  void greet() const;
+  void open_health_channel();
+  void open_http();
+  void watch_workers();
+  void arm_housekeeping();
+  void housekeeping();
+  void print_requests();
+  void answer_health(const HealthQuestion& question, const HealthChannel::Answer& answer);
+  control::Verdict liveness(const control::Report& report) const;
+  control::Report report() const;
+  http::Routes routes() const;
+  void reload();
+  void apply(config::Settings next);
+  void stop();
+
+  config::Settings settings_;
+  const Reload& reload_;
+  mutable Log log_;
+  Served served_;
+  os::PollLoop loop_;
+  Workers::Plan plan_;
+  Workers workers_;
+  Timekeeper timekeeper_;
+  SelfProbe probe_;
+  std::optional<HealthChannel> health_;
+  std::optional<http::Server> http_;
+  std::vector<os::PollLoop::Id> worker_watches_;
+  os::PollLoop::Id http_retry_{};
+  RawTime started_ = os::raw_now();
+  bool served_once_ = false;
+  bool socket_activated_ = false;
+  std::uint64_t reloads_ = 0;
+  std::uint64_t reload_errors_ = 0;
+  control::LogLimiter request_lines_;
+};
+
+std::expected<void, StartFailure> ServerProcess::bind() {
+  os::raise_bind_capability();
+  if (const auto fds = os::take_listen_fds(); !fds.empty()) {
+    socket_activated_ = true;
+    return workers_.adopt(fds);
+  }
+  return workers_.bind(settings_.server.listen, settings_.server.listen_is_default);
+}
+
+void ServerProcess::drop_privileges() {
+  const auto standing = os::drop_privileges(settings_.server.uid, settings_.server.gid);
+  if (standing.kept_root) {
+    log_.warning(fmt::format("staying uid 0 ({}); every capability is given up all the same",
+                             standing.why_kept));
+  } else if (standing.changed_user) {
+    log_.info("gave up root", {{"uid", fmt::to_string(standing.uid)},
+                               {"gid", fmt::to_string(standing.gid)}});
+  }
+}
+
+void ServerProcess::greet() const {
+  log_.info("ntp-server " + std::string(kVersion) + " starting",
+            {{"pid", fmt::to_string(::getpid())},
+             {"threads", fmt::to_string(workers_.all().size() * (plan_.per_endpoint > 0))}});
+  for (const std::string& warning : settings_.warnings) log_.warning(warning);
+  if (const auto problem = os::time_zone_problem(); !problem.empty()) log_.warning(problem);
+  for (const Endpoint& endpoint : workers_.listening()) {
+    log_.info("Local socket:  " + guide_form(endpoint));
+    if (const auto owner = os::udp_port_owner(endpoint); !owner.empty()) {
+      log_.warning(fmt::format("UDP {} is shared with {}: it answers until it ends",
+                               to_string(endpoint), owner));
+    }
+  }
+}
+
+void ServerProcess::open_health_channel() {
+  std::string failures;
+  for (const std::string& path : os::health_socket_paths(settings_.health_socket)) {
+    auto listener = os::listen_unix(path);
+    if (listener) {
+      health_.emplace(loop_, std::move(*listener), path,
+                      [this](const HealthQuestion& question, const HealthChannel::Answer& answer) {
+                        answer_health(question, answer);
+                      });
+      log_.debug("health channel", {{"path", path}});
+      return;
+    }
+    failures += (failures.empty() ? "" : "; ") + listener.error().text();
+  }
+  log_.warning("`ntp-server healthcheck` will not work: " + failures);
+}
+
+void ServerProcess::open_http() {
+  http_.reset();
+  loop_.disarm(http_retry_);
+  if (!settings_.http.listen) return;
+  auto listener = http::listen_on(*settings_.http.listen);
+  if (!listener) {
+    log_.warning("HTTP is not served yet, trying again: " + listener.error().text());
+    loop_.arm(http_retry_, loop_.now() + kHttpRetry);
+    return;
+  }
+  http_.emplace(loop_, std::move(*listener), routes());
+  log_.info("HTTP", {{"address", to_string(*settings_.http.listen)}});
+}
+
+// The single thread answers NTP itself, one datagram at a time.
+void ServerProcess::watch_workers() {
+  for (const auto watch : worker_watches_) loop_.unwatch(watch);
+  worker_watches_.clear();
+  if (plan_.per_endpoint > 0) return;
+  for (Worker* worker : workers_.all()) {
+    worker_watches_.push_back(
+        loop_.watch(worker->fd(), POLLIN, [worker](short) { worker->serve_ready(); }));
+  }
+}
+
+void ServerProcess::start_threads() {
+  timekeeper_.tick();  // the first reply already tells the state of the clock
+  workers_.start();
+  watch_workers();
+  if (plan_.per_endpoint > 0) {
+    timekeeper_.start();
+  } else {
+    loop_.every(Timekeeper::kPeriod, [this](RawTime) { timekeeper_.tick(); });
+  }
+}
+
+void ServerProcess::arm_housekeeping() {
+  http_retry_ = loop_.add_timer([this](RawTime) { open_http(); });
+  loop_.every(kLongestWait, [this](RawTime) { housekeeping(); });
+  if (const auto interval = os::watchdog_interval()) {
+    loop_.every(*interval, [this](RawTime) {
+      if (workers_.stalled(loop_.now()) == 0) os::notify_systemd("WATCHDOG=1");
+    });
+  }
+}
+
+void ServerProcess::housekeeping() {
+  const auto state = served_.state.read();
+  const bool serving = server::is_serving(state, loop_.now());
+  served_once_ = served_once_ || serving;
+  print_requests();
+}
+
+void ServerProcess::print_requests() {
+  for (Worker* worker : workers_.all()) {
+    while (const auto note = worker->notes().pop()) {
+      std::string line = note->received > 0 ? fmt::format("Received {} packets", note->received)
+                                            : "Sent to " + to_string(note->sent_to);
+      const auto permit = request_lines_.ask(loop_.now());
+      if (permit.suppressed > 0) {
+        log_.info(fmt::format("suppressed {} lines about requests", permit.suppressed));
+      }
+      if (permit.granted) log_.info(std::move(line));
+    }
+  }
+}
+
+control::Verdict ServerProcess::liveness(const control::Report& report) const {
+  if (!report.served_once) {
+    return {false, "has not had time to serve yet: " + control::readiness(report, 0).why};
+  }
+  if (report.workers_stalled > 0) {
+    return {false, fmt::format("{} of {} workers give no sign of life", report.workers_stalled,
+                               report.workers)};
+  }
+  return {true, "alive"};
+}
+
+void ServerProcess::answer_health(const HealthQuestion& question,
+                                  const HealthChannel::Answer& answer) {
+  housekeeping();
+  const auto timeout = std::max<std::chrono::milliseconds>(question.timeout - kProbeMargin,
+                                                           question.timeout / 2);
+  probe_.start(timeout, [this, question, answer](const ProbeResult& probe) {
+    const control::Report now = report();
+    const control::Verdict alive = liveness(now);
+    const control::Verdict ready = control::readiness(now, question.max_error_s.value_or(HUGE_VAL));
+    if (!probe.answered) return answer("unhealthy: " + probe.text);
+    if (!alive.good) return answer("unhealthy: " + alive.why);
+    if (question.max_error_s && !ready.good) return answer("unhealthy: " + ready.why);
+    answer(fmt::format("healthy: {}; {}", probe.text, ready.why));
+  });
+}
+
+control::Report ServerProcess::report() const {
+  control::Report report;
+  report.version = kVersion;
+  report.now = os::real_now();
+  report.raw_now = loop_.now();
+  report.uptime_s = seconds(report.raw_now - started_);
+  report.state = served_.state.read();
+  report.serving = server::is_serving(report.state, report.raw_now);
+  report.served_once = served_once_ || report.serving;
+  report.host = timekeeper_.view();
+  report.host_steps = timekeeper_.steps();
+  report.totals = workers_.totals();
+  report.listening = workers_.listening();
+  report.workers = plan_.per_endpoint > 0 ? static_cast<int>(workers_.all().size()) : 0;
+  report.workers_stalled = workers_.stalled(report.raw_now);
+  report.ready_max_error_s = seconds(settings_.http.max_error);
+  report.reloads = reloads_;
+  report.reload_errors = reload_errors_;
+  return report;
+}
+
+http::Routes ServerProcess::routes() const {
+  const auto verdict = [](const control::Verdict& v) {
+    return http::Response{.status = v.good ? http::Status::ok : http::Status::service_unavailable,
+                          .body = v.why + "\n"};
+  };
+  return {
+      {"/metrics",
+       [this](const http::Request&) {
+         return http::Response{.content_type = std::string(control::kMetricsContentType),
+                               .body = control::metrics(report())};
+       }},
+      {"/api/v1/status",
+       [this](const http::Request&) {
+         return http::Response{.content_type = "application/json",
+                               .body = control::status_json(report())};
+       }},
+      {"/healthz",
+       [this, verdict](const http::Request&) { return verdict(liveness(report())); }},
+      {"/readyz",
+       [this, verdict](const http::Request&) {
+         const auto now = report();
+         return verdict(control::readiness(now, now.ready_max_error_s));
+       }},
+  };
+}
+
+void ServerProcess::reload() {
+  os::notify_systemd(os::reloading_message());
+  auto next = reload_();
+  if (next) {
+    apply(std::move(*next));
+  } else {
+    ++reload_errors_;
+    for (const std::string& problem : next.error()) log_.error(problem);
+    log_.error("the new configuration has errors; the old one stays in force");
+  }
+  os::notify_systemd("READY=1");
+}
+
+void ServerProcess::apply(config::Settings next) {
+  for (const config::Option* option : config::changed(settings_, next)) {
+    if (!option->reloadable) {
+      log_.warning(fmt::format("{} has changed: a restart is needed for it", option->key));
+    }
+  }
+  next.server.threads = settings_.server.threads;
+  next.server.uid = settings_.server.uid;
+  next.server.gid = settings_.server.gid;
+  next.health_socket = settings_.health_socket;
+  if (next.server.listen != settings_.server.listen && !socket_activated_) {
+    const auto changed = workers_.change(next.server.listen, next.server.listen_is_default);
+    if (!changed) {
+      ++reload_errors_;
+      log_.error(changed.error().text);
+      log_.error("the new configuration cannot be served (binding a port below 1024 needs a "
+                 "restart); the old one stays in force");
+      return;
+    }
+    watch_workers();
+    for (const Endpoint& endpoint : workers_.listening()) {
+      log_.info("Local socket:  " + guide_form(endpoint));
+    }
+  }
+  const bool http_moved = next.http.listen != settings_.http.listen;
+  settings_ = std::move(next);
+  log_.configure(settings_.log);
+  auto policy = served_.policy.read();
+  policy.poll_minimum = static_cast<std::int8_t>(settings_.server.poll_minimum);
+  policy.log_requests = settings_.log.requests;
+  served_.policy.publish(policy);
+  timekeeper_.set_policy(host_policy(settings_));
+  if (http_moved) open_http();
+  for (const std::string& warning : settings_.warnings) log_.warning(warning);
+  ++reloads_;
+  log_.info("configuration reloaded");
+}
+
+void ServerProcess::stop() {
+  os::notify_systemd("STOPPING=1");
+  log_.info("stopping: answering what has arrived");
+  http_.reset();
+  health_.reset();
+  workers_.stop();
+  timekeeper_.stop();
+  const auto totals = workers_.totals();
+  log_.info("stopped", {{"received", fmt::to_string(totals.received)},
+                        {"replies", fmt::to_string(totals.replies)}});
+}
+
+int ServerProcess::run() {
+  log_.configure(settings_.log);
+  os::install_signal_flags();
+  served_.policy.publish({.poll_minimum = static_cast<std::int8_t>(settings_.server.poll_minimum),
+                          .log_requests = settings_.log.requests,
+                          .probe_xmt = 0});
+  if (const auto bound = bind(); !bound) {
+    log_.error(bound.error().text);
+    return bound.error().exit_code;
+  }
+  drop_privileges();
+  start_threads();
+  greet();
+  open_health_channel();
+  arm_housekeeping();
+  open_http();
+  os::notify_systemd("READY=1\nSTATUS=serving");
+  while (!os::stop_requested()) {
+    loop_.run_once(kLongestWait);
+    if (os::take_reload_request()) reload();
+  }
+  stop();
+  return EX_OK;
+}
+
+}  // namespace
+
+int run_server(config::Settings settings, const Reload& reload) {
+  return std::make_unique<ServerProcess>(std::move(settings), reload)->run();
+}
+
+}  // namespace ntp::daemon

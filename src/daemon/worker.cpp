@@ -1,0 +1,137 @@
+#include "daemon/worker.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "os/clocks.h"
+#include "os/machine.h"
+#include "server/responder.h"
+
+namespace ntp::daemon {
+namespace {
+
+// Replies that share one reading of the clock: the last of them leaves some microseconds after it,
+// while more calls of sendmmsg would cost every reply.
+constexpr std::size_t kRepliesPerStamp = 8;
+// A stamp that is older than any queue can explain: the host's clock was stepped in between.
+constexpr std::chrono::seconds kMaxQueueing{1};
+constexpr int kPauseAfterFailure_ms = 10;
+
+}  // namespace
+
+Worker::Worker(os::Fd socket, Endpoint local, const Served& served, std::uint64_t seed,
+               os::Calls calls)
+    : socket_(std::move(socket)),
+      local_(local),
+      served_(served),
+      noise_(seed),
+      batch_(local.address.is_v4(), local.port, calls) {
+  counters_.heartbeat_ns = os::raw_now().time_since_epoch().count();
+}
+
+void Worker::start() { thread_ = std::thread([this] { run(); }); }
+
+void Worker::stop() {
+  if (!thread_.joinable()) return;
+  stopping_ = true;
+  ::shutdown(socket_.get(), SHUT_RD);  // wakes a blocked receive; what is queued stays readable
+  thread_.join();
+}
+
+void Worker::run() noexcept {
+  os::block_signals();
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    if (serve(true) == 0 && batch_.failure() != 0) ::poll(nullptr, 0, kPauseAfterFailure_ms);
+  }
+  serve_ready();
+}
+
+void Worker::serve_ready() noexcept {
+  while (serve(false) > 0) {
+  }
+}
+
+std::size_t Worker::serve(bool wait) noexcept {
+  const std::size_t count = batch_.receive(socket_.get(), wait);
+  if (count == 0) {
+    counters_.heartbeat_ns.store(os::raw_now().time_since_epoch().count(),
+                                 std::memory_order_relaxed);
+    if (batch_.failure() != 0) counters_.receive_errors.add(1);
+    return 0;
+  }
+  dispatch(plan(count));
+  return count;
+}
+
+// Decides about every datagram of the batch. State and policy are read after the receive, so that
+// a reply never tells of a clock that is older than the request.
+std::size_t Worker::plan(std::size_t count) noexcept {
+  const RealTime read_at = os::real_now();
+  const RawTime now = os::raw_now();
+  counters_.heartbeat_ns.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+  counters_.received.add(count);
+  counters_.batches.add(1);
+  policy_ = served_.policy.read();
+  if (policy_.log_requests) notes_.push({.received = static_cast<std::uint32_t>(count)});
+  const wire::Header clock = server::describe_clock(served_.state.read(), now);
+  std::size_t pending = 0;
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    const auto reply = server::respond(batch_.arrival(slot), clock, policy_,
+                                       arrival_time(slot, read_at));
+    if (!reply) {
+      counters_.drops[static_cast<std::size_t>(reply.error())].add(1);
+      continue;
+    }
+    if (reply->org.bits == policy_.probe_xmt && policy_.probe_xmt != 0) {
+      counters_.probe_seen.store(policy_.probe_xmt, std::memory_order_release);
+    }
+    counters_.versions[reply->version].add(1);
+    pending_[pending++] = {.slot = slot, .reply = *reply};
+  }
+  return pending;
+}
+
+// The kernel's stamp, unless it disagrees with the clock: then the reading, and never silence (G10).
+NtpTimestamp Worker::arrival_time(std::size_t slot, RealTime read_at) noexcept {
+  const auto stamp = batch_.stamp(slot);
+  if (!stamp) {
+    counters_.stamps_missing.add(1);
+    return NtpTimestamp::from(read_at);
+  }
+  if (*stamp > read_at || read_at - *stamp > kMaxQueueing) {
+    counters_.stamps_discarded.add(1);
+    return NtpTimestamp::from(read_at);
+  }
+  return NtpTimestamp::from(*stamp);
+}
+
+void Worker::dispatch(std::size_t pending) noexcept {
+  for (std::size_t begin = 0; begin < pending; begin += kRepliesPerStamp) {
+    const std::size_t end = std::min(pending, begin + kRepliesPerStamp);
+    const RealTime xmt = os::real_now();
+    for (std::size_t i = begin; i < end; ++i) {
+      const std::size_t slot = pending_[i].slot;
+      server::seal(pending_[i].reply, batch_.arrival(slot), NtpTimestamp::from(xmt), noise_,
+                   batch_.reply(slot));
+      batch_.queue(slot);
+      record_latency(slot, xmt);
+      if (policy_.log_requests) notes_.push({.sent_to = batch_.arrival(slot).source});
+    }
+    const std::size_t accepted = batch_.send(socket_.get());
+    counters_.replies.add(accepted);
+    counters_.send_errors.add(end - begin - accepted);
+  }
+}
+
+void Worker::record_latency(std::size_t slot, RealTime sent) noexcept {
+  const auto stamp = batch_.stamp(slot);
+  if (!stamp || *stamp > sent || sent - *stamp > kMaxQueueing) return;
+  const auto ns = static_cast<std::uint64_t>((sent - *stamp).count());
+  const auto edge = std::ranges::lower_bound(server::kLatencyEdges_ns, ns);
+  counters_.latency[static_cast<std::size_t>(edge - server::kLatencyEdges_ns.begin())].add(1);
+  counters_.latency_sum_ns.add(ns);
+}
+
+}  // namespace ntp::daemon

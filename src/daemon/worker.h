@@ -1,0 +1,73 @@
+// One socket, one thread: receives, asks the responder, sends.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+
+#include "base/ip.h"
+#include "base/random.h"
+#include "base/ring.h"
+#include "daemon/served.h"
+#include "os/fd.h"
+#include "os/udp_batch.h"
+#include "server/counters.h"
+
+namespace ntp::daemon {
+
+// What a worker tells the log when Policy::log_requests is set.
+struct Note {
+  std::uint32_t received = 0;  // datagrams of a batch; 0: this is a reply
+  Endpoint sent_to{};
+};
+using Notes = SpscRing<Note, 256>;
+
+// Owns its socket, batch, counters and ring. Between start() and stop() only its own thread
+// touches the socket; counters() and notes() may be read by the service at any time.
+// Without start(), serve_ready() may be called by the one thread of the program instead.
+class Worker {
+ public:
+  Worker(os::Fd socket, Endpoint local, const Served& served, std::uint64_t seed, os::Calls calls);
+  ~Worker() { stop(); }
+
+  void start();
+  // Answers what the socket still holds, then ends the thread. Steer new datagrams away before.
+  void stop();
+
+  // Answers everything that is there now, without waiting.
+  void serve_ready() noexcept;
+
+  int fd() const noexcept { return socket_.get(); }
+  const Endpoint& local() const noexcept { return local_; }
+  const server::Counters& counters() const noexcept { return counters_; }
+  Notes& notes() noexcept { return notes_; }
+
+ private:
+  // A reply that waits for its transmit stamp.
+  struct Pending {
+    std::size_t slot = 0;
+    wire::Header reply{};
+  };
+
+  void run() noexcept;
+  std::size_t serve(bool wait) noexcept;
+  std::size_t plan(std::size_t count) noexcept;
+  void dispatch(std::size_t pending) noexcept;
+  void record_latency(std::size_t slot, RealTime sent) noexcept;
+  NtpTimestamp arrival_time(std::size_t slot, RealTime read_at) noexcept;
+
+  os::Fd socket_;
+  Endpoint local_;
+  const Served& served_;
+  NoiseSource noise_;
+  os::UdpBatch batch_;
+  server::Policy policy_{};
+  std::array<Pending, os::UdpBatch::kSlots> pending_{};
+  server::Counters counters_;
+  Notes notes_;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace ntp::daemon

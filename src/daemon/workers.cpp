@@ -1,0 +1,208 @@
+#include "daemon/workers.h"
+
+#include <fmt/format.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "os/machine.h"
+#include "os/port_owner.h"
+#include "os/udp_socket.h"
+
+namespace ntp::daemon {
+namespace {
+
+constexpr std::chrono::seconds kStalled{3};
+
+// What happened, and what to do about it.
+StartFailure explain(const os::Error& error, const Endpoint& endpoint) {
+  const std::string where = "UDP " + to_string(endpoint);
+  switch (error.code) {
+    case EADDRINUSE: {
+      const std::string owner = os::udp_port_owner(endpoint);
+      return {fmt::format("cannot bind {}: the port is held by {}. Stop it, or choose another port "
+                          "with --listen ADDR:PORT; `ss -ulpn | grep :{}` shows who listens",
+                          where, owner.empty() ? "another process" : owner, endpoint.port),
+              EX_UNAVAILABLE, error.code};
+    }
+    case EACCES:
+    case EPERM:
+      return {fmt::format("cannot bind {}: ports below 1024 need the capability NET_BIND_SERVICE. "
+                          "Run the container with --cap-add NET_BIND_SERVICE, start as root, or "
+                          "listen on a higher port with --listen ADDR:PORT",
+                          where),
+              EX_NOPERM, error.code};
+    case EADDRNOTAVAIL:
+      return {fmt::format("cannot bind {}: this machine does not have the address "
+                          "(`ip address` lists those that it has)",
+                          where),
+              EX_UNAVAILABLE, error.code};
+    default:
+      return {fmt::format("cannot serve {}: {}", where, error.text()), EX_UNAVAILABLE, error.code};
+  }
+}
+
+bool is_missing_family(int code) {
+  return code == EAFNOSUPPORT || code == EADDRNOTAVAIL || code == EPROTONOSUPPORT;
+}
+
+}  // namespace
+
+std::expected<void, StartFailure> Workers::add_socket(Group& group, os::Fd fd) const {
+  const auto bound = os::local_endpoint(fd.get());
+  if (!bound) return std::unexpected(explain(bound.error(), group.asked));
+  group.bound = *bound;
+  // A successor may join the group only as the same user; as root, hand the socket over now.
+  (void)::fchown(fd.get(), plan_.uid, static_cast<gid_t>(-1));
+  group.workers.push_back(
+      std::make_unique<Worker>(std::move(fd), *bound, served_, os::random_seed(), plan_.calls));
+  return {};
+}
+
+std::expected<Workers::Group, StartFailure> Workers::open(const Endpoint& endpoint) const {
+  Group group{.asked = endpoint, .bound = endpoint, .workers = {}};
+  for (int i = 0; i < std::max(1, plan_.per_endpoint); ++i) {
+    // Port 0 is chosen by the kernel once; the other members of the group share that choice.
+    auto fd = os::open_ntp_socket(group.bound);
+    if (!fd) return std::unexpected(explain(fd.error(), endpoint));
+    if (const auto added = add_socket(group, std::move(*fd)); !added) {
+      return std::unexpected(added.error());
+    }
+  }
+  const auto members = static_cast<std::uint32_t>(group.workers.size());
+  // Without steering the kernel's own hash chooses, which is right as well, only less even.
+  (void)os::steer_by_source(group.workers[0]->fd(), endpoint.address.is_v4(), members, 0);
+  return group;
+}
+
+std::expected<std::vector<Workers::Group>, StartFailure> Workers::open_all(
+    const std::vector<Endpoint>& endpoints, bool tolerant) const {
+  std::vector<Group> opened;
+  std::expected<void, StartFailure> first_failure;
+  for (const Endpoint& endpoint : endpoints) {
+    auto group = open(endpoint);
+    if (group) {
+      opened.push_back(std::move(*group));
+    } else if (tolerant && is_missing_family(group.error().error)) {
+      if (first_failure) first_failure = std::unexpected(group.error());
+    } else {
+      return std::unexpected(group.error());
+    }
+  }
+  if (opened.empty() && !first_failure) return std::unexpected(first_failure.error());
+  return opened;
+}
+
+std::expected<void, StartFailure> Workers::bind(const std::vector<Endpoint>& endpoints,
+                                                bool tolerant) {
+  auto opened = open_all(endpoints, tolerant);
+  if (!opened) return std::unexpected(opened.error());
+  groups_ = std::move(*opened);
+  return {};
+}
+
+std::expected<void, StartFailure> Workers::adopt(const std::vector<int>& fds) {
+  for (const int fd : fds) {
+    Group group;
+    const auto bound = os::local_endpoint(fd);
+    if (bound) group.asked = *bound;
+    if (const auto prepared = os::prepare_ntp_socket(fd, group.asked.address.is_v4()); !prepared) {
+      return std::unexpected(
+          StartFailure{fmt::format("socket {} passed by systemd is not a UDP socket: {}", fd,
+                                   prepared.error().text()),
+                       EX_CONFIG});
+    }
+    if (const auto added = add_socket(group, os::Fd(fd)); !added) {
+      return std::unexpected(added.error());
+    }
+    groups_.push_back(std::move(group));
+  }
+  return {};
+}
+
+void Workers::start() {
+  for (Group& group : groups_) {
+    if (group.running || plan_.per_endpoint == 0) continue;
+    for (const auto& worker : group.workers) worker->start();
+    group.running = true;
+  }
+}
+
+// A successor on the same port stands behind our members in the group: from now on it gets what
+// arrives, while we answer what our queues hold. Without one the kernel falls back to us.
+void Workers::retire(Group& group) {
+  const auto members = static_cast<std::uint32_t>(group.workers.size());
+  (void)os::steer_by_source(group.workers[0]->fd(), group.bound.address.is_v4(), members, members);
+  for (const auto& worker : group.workers) {
+    worker->stop();
+    worker->serve_ready();
+    retired_.add(worker->counters());
+  }
+}
+
+void Workers::stop() {
+  for (Group& group : groups_) retire(group);
+  groups_.clear();
+}
+
+std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& endpoints,
+                                                  bool tolerant) {
+  std::vector<Endpoint> added;
+  for (const Endpoint& endpoint : endpoints) {
+    if (std::ranges::find(groups_, endpoint, &Group::asked) == groups_.end()) {
+      added.push_back(endpoint);
+    }
+  }
+  std::vector<Group> opened;
+  if (!added.empty()) {
+    auto result = open_all(added, tolerant);
+    if (!result) return std::unexpected(result.error());
+    opened = std::move(*result);
+  }
+  std::erase_if(groups_, [&](Group& group) {
+    if (std::ranges::find(endpoints, group.asked) != endpoints.end()) return false;
+    retire(group);
+    return true;
+  });
+  std::ranges::move(opened, std::back_inserter(groups_));
+  start();
+  return {};
+}
+
+std::vector<Endpoint> Workers::listening() const {
+  std::vector<Endpoint> endpoints;
+  for (const Group& group : groups_) endpoints.push_back(group.bound);
+  return endpoints;
+}
+
+std::vector<Worker*> Workers::all() const {
+  std::vector<Worker*> workers;
+  for (const Group& group : groups_) {
+    for (const auto& worker : group.workers) workers.push_back(worker.get());
+  }
+  return workers;
+}
+
+std::vector<Worker*> Workers::of(const Endpoint& bound) const {
+  std::vector<Worker*> workers = all();
+  std::erase_if(workers, [&](const Worker* worker) { return worker->local() != bound; });
+  return workers;
+}
+
+control::Totals Workers::totals() const {
+  control::Totals totals = retired_;
+  for (const Worker* worker : all()) totals.add(worker->counters());
+  return totals;
+}
+
+int Workers::stalled(RawTime now) const {
+  if (plan_.per_endpoint == 0) return 0;  // the one thread is the one that asks
+  return static_cast<int>(std::ranges::count_if(all(), [now](const Worker* worker) {
+    const RawTime alive{std::chrono::nanoseconds(
+        worker->counters().heartbeat_ns.load(std::memory_order_relaxed))};
+    return now - alive > kStalled;
+  }));
+}
+
+}  // namespace ntp::daemon

@@ -1,0 +1,70 @@
+// All sockets and workers of the server: bound, started, steered, drained.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/report.h"
+#include "daemon/worker.h"
+
+namespace ntp::daemon {
+
+// Why the server cannot start, for a person, and the exit code (sysexits.h).
+struct StartFailure {
+  std::string text;
+  int exit_code = 70;
+  int error = 0;  // errno, where a system call failed
+};
+
+// Used by the service thread only; the workers' own threads see none of it.
+class Workers {
+ public:
+  struct Plan {
+    int per_endpoint = 1;
+    os::Calls calls = os::Calls::many;
+    std::uint32_t uid = 0;  // who will own the sockets once root is given up
+  };
+
+  Workers(const Served& served, Plan plan) : served_(served), plan_(plan) {}
+
+  // Binds every endpoint, or none. With `tolerant` an address family that the machine does not
+  // have is passed over as long as one endpoint remains.
+  std::expected<void, StartFailure> bind(const std::vector<Endpoint>& endpoints, bool tolerant);
+  // Takes over sockets bound by systemd: one worker each.
+  std::expected<void, StartFailure> adopt(const std::vector<int>& fds);
+
+  void start();  // threads for every group that has none yet
+  void stop();   // steers new datagrams to a successor on the same ports, drains, ends
+
+  // Binds what is new, drains what is gone, leaves the rest alone. On failure nothing changes.
+  std::expected<void, StartFailure> change(const std::vector<Endpoint>& endpoints, bool tolerant);
+
+  std::vector<Endpoint> listening() const;  // as bound: the kernel's port where 0 was asked
+  std::vector<Worker*> all() const;
+  std::vector<Worker*> of(const Endpoint& bound) const;
+  control::Totals totals() const;  // never falls, workers that ended included
+  int stalled(RawTime now) const;  // threads without a sign of life for over 3 s
+
+ private:
+  struct Group {
+    Endpoint asked;
+    Endpoint bound;
+    std::vector<std::unique_ptr<Worker>> workers;
+    bool running = false;
+  };
+
+  std::expected<Group, StartFailure> open(const Endpoint& endpoint) const;
+  std::expected<std::vector<Group>, StartFailure> open_all(const std::vector<Endpoint>& endpoints,
+                                                           bool tolerant) const;
+  std::expected<void, StartFailure> add_socket(Group& group, os::Fd fd) const;
+  void retire(Group& group);
+
+  const Served& served_;
+  Plan plan_;
+  std::vector<Group> groups_;
+  control::Totals retired_;
+};
+
+}  // namespace ntp::daemon

@@ -1,0 +1,57 @@
+#include "os/clocks.h"
+
+#include <sys/timex.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace ntp::os {
+namespace {
+
+std::chrono::nanoseconds read_clock(clockid_t id) noexcept {
+  timespec t{};
+  ::clock_gettime(id, &t);
+  return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
+
+}  // namespace
+
+RealTime real_now() noexcept { return RealTime(read_clock(CLOCK_REALTIME)); }
+RawTime raw_now() noexcept { return RawTime(read_clock(CLOCK_MONOTONIC_RAW)); }
+
+int measure_precision() noexcept {
+  constexpr int kReadings = 2000;
+  std::chrono::nanoseconds smallest = std::chrono::milliseconds(31);
+  RealTime before = real_now();
+  for (int i = 0; i < kReadings; ++i) {
+    const RealTime now = real_now();
+    if (now > before) smallest = std::min(smallest, now - before);
+    before = now;
+  }
+  return std::clamp(static_cast<int>(std::ceil(std::log2(seconds(smallest)))), -30, -5);
+}
+
+clock::KernelReading read_kernel_clock() noexcept {
+  timex kernel{};
+  const int time_state = ::adjtimex(&kernel);
+  clock::KernelReading reading;
+  reading.available = time_state >= 0;
+  if (reading.available) {
+    const bool leap_pending = time_state != TIME_WAIT;  // TIME_WAIT: it has been inserted already
+    reading.unsynchronised = (kernel.status & (STA_UNSYNC | STA_CLOCKERR)) != 0;
+    reading.insert_leap = (kernel.status & STA_INS) != 0 && leap_pending;
+    reading.delete_leap = (kernel.status & STA_DEL) != 0 && leap_pending;
+    reading.maxerror_us = kernel.maxerror;
+    reading.esterror_us = kernel.esterror;
+    reading.offset_s =
+        static_cast<double>(kernel.offset) * ((kernel.status & STA_NANO) != 0 ? 1e-9 : 1e-6);
+    reading.tai_offset_s = kernel.tai;
+  }
+  reading.real = real_now();
+  reading.raw = raw_now();
+  reading.suspended = read_clock(CLOCK_BOOTTIME) - read_clock(CLOCK_MONOTONIC);
+  return reading;
+}
+
+}  // namespace ntp::os

@@ -1,0 +1,59 @@
+#include "os/privileges.h"
+
+#include <grp.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "os/error.h"
+
+namespace ntp::os {
+namespace {
+
+using Sets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
+
+bool get_capabilities(Sets& sets) noexcept {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  return ::syscall(SYS_capget, &header, sets.data()) == 0;
+}
+
+bool set_capabilities(const Sets& sets) noexcept {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  return ::syscall(SYS_capset, &header, sets.data()) == 0;
+}
+
+}  // namespace
+
+void raise_bind_capability() noexcept {
+  Sets sets{};
+  if (!get_capabilities(sets)) return;
+  sets[0].effective |= sets[0].permitted & (1u << CAP_NET_BIND_SERVICE);
+  set_capabilities(sets);
+}
+
+Standing drop_privileges(std::uint32_t uid, std::uint32_t gid) {
+  Standing standing;
+  if (::geteuid() == 0) {
+    if (::setgroups(0, nullptr) != 0) {
+      standing.why_kept = Error::last("setgroups").text();
+    } else if (::setgid(gid) != 0) {
+      standing.why_kept = Error::last("setgid " + std::to_string(gid)).text();
+    } else if (::setuid(uid) != 0) {
+      standing.why_kept = Error::last("setuid " + std::to_string(uid)).text();
+    } else {
+      standing.changed_user = true;
+    }
+    standing.kept_root = !standing.changed_user;
+  }
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  set_capabilities(Sets{});
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  standing.uid = ::geteuid();
+  standing.gid = ::getegid();
+  return standing;
+}
+
+}  // namespace ntp::os

@@ -1,0 +1,26 @@
+// Giving up what the program does not need. Call before any thread is started.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ntp::os {
+
+// CAP_NET_BIND_SERVICE, where it is permitted but not in force: the image's file capability is
+// "=p", never "=ep", which would keep the program from starting at all under --cap-drop ALL.
+void raise_bind_capability() noexcept;
+
+// Where the process stands after the sockets are bound.
+struct Standing {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  bool changed_user = false;   // was root, is `uid` now
+  bool kept_root = false;      // was root and may not change: every capability is gone
+  std::string why_kept;        // the failed call, when kept_root
+};
+
+// As root: becomes uid:gid, or without CAP_SETUID and CAP_SETGID stays uid 0. In any case every
+// capability set is emptied and no program that is executed can gain any (PR_SET_NO_NEW_PRIVS).
+Standing drop_privileges(std::uint32_t uid, std::uint32_t gid);
+
+}  // namespace ntp::os

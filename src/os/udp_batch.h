@@ -1,0 +1,78 @@
+// A batch of datagrams in and their replies out, in arrays made once.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
+
+#include "base/time.h"
+#include "server/responder.h"
+#include "wire/packet.h"
+
+namespace ntp::os {
+
+// How the kernel is asked: many datagrams a call, or one (simulators and the smallest machines).
+enum class Calls : bool { one, many };
+
+// Not thread-safe; about 90 KiB, so it lives on the heap. After receive() the slots 0..n-1 hold
+// datagrams until the next receive().
+class UdpBatch {
+ public:
+  static constexpr std::size_t kSlots = 32;
+
+  UdpBatch(bool is_v4, std::uint16_t local_port, Calls calls) noexcept;
+
+  // Number of datagrams; 0 when there is none now: a timeout, a signal, a socket shut down, or
+  // what failure() then tells.
+  std::size_t receive(int fd, bool wait) noexcept;
+
+  // errno of the last receive() when it failed for a reason that waiting does not cure, else 0.
+  int failure() const noexcept { return failure_; }
+
+  // What arrived in a slot. Borrowed until the next receive().
+  server::Arrival arrival(std::size_t slot) const noexcept;
+  // When the kernel took it from the network (CLOCK_REALTIME), if it said so.
+  std::optional<RealTime> stamp(std::size_t slot) const noexcept { return stamps_[slot]; }
+
+  // The 48 octets to send back to a slot's source from the address that it asked.
+  std::span<std::byte, wire::kHeaderSize> reply(std::size_t slot) noexcept;
+  // Appends a slot to the replies to send, in order.
+  void queue(std::size_t slot) noexcept;
+  std::size_t queued() const noexcept { return queued_; }
+  // Sends what is queued and empties the queue. Returns how many the kernel accepted.
+  std::size_t send(int fd) noexcept;
+
+ private:
+  // One octet more than is ever looked at, so that a longer datagram is seen to be cut.
+  static constexpr std::size_t kBufferSize = wire::kMaxPacketSize + 1;
+  static constexpr std::size_t kControlSize = 128;
+
+  void arm() noexcept;
+  int ask_kernel(int fd, bool wait) noexcept;
+  void read_control(std::size_t slot) noexcept;
+
+  bool is_v4_;
+  std::uint16_t local_port_;
+  Calls calls_;
+  int failure_ = 0;
+  std::size_t queued_ = 0;
+  std::size_t dirty_ = kSlots;  // slots whose headers the last receive changed
+  std::array<std::array<std::byte, kBufferSize>, kSlots> buffers_{};
+  alignas(cmsghdr) std::array<std::array<std::byte, kControlSize>, kSlots> control_{};
+  alignas(cmsghdr) std::array<std::array<std::byte, kControlSize>, kSlots> reply_control_{};
+  std::array<sockaddr_in6, kSlots> names_{};  // large enough for both families
+  std::array<iovec, kSlots> vectors_{};
+  std::array<mmsghdr, kSlots> messages_{};
+  std::array<std::optional<RealTime>, kSlots> stamps_{};
+  std::array<IpAddress, kSlots> asked_{};
+  std::array<unsigned, kSlots> interfaces_{};
+  std::array<std::array<std::byte, wire::kHeaderSize>, kSlots> replies_{};
+  std::array<iovec, kSlots> reply_vectors_{};
+  std::array<mmsghdr, kSlots> reply_messages_{};
+};
+
+}  // namespace ntp::os

@@ -1,0 +1,96 @@
+#include "os/unix_socket.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "os/clocks.h"
+
+namespace ntp::os {
+namespace {
+
+std::expected<sockaddr_un, Error> unix_address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) {
+    return std::unexpected(Error{"use the socket path " + path, ENAMETOOLONG});
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+std::expected<Fd, Error> connect_unix(const std::string& path) {
+  const auto address = unix_address(path);
+  if (!address) return std::unexpected(address.error());
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return std::unexpected(Error::last("open a Unix socket"));
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
+    return std::unexpected(Error::last("connect to " + path));
+  }
+  return fd;
+}
+
+}  // namespace
+
+std::vector<std::string> health_socket_paths(const std::string& configured) {
+  if (!configured.empty()) return {configured};
+  std::vector<std::string> paths;
+  if (const char* runtime = std::getenv("RUNTIME_DIRECTORY")) {
+    const std::string_view first = runtime;  // systemd separates several by colons
+    paths.push_back(std::string(first.substr(0, first.find(':'))) + "/health.sock");
+  }
+  paths.push_back("/run/ntp-server/health.sock");
+  paths.push_back("/dev/shm/ntp-server.health.sock");
+  return paths;
+}
+
+std::expected<Fd, Error> listen_unix(const std::string& path) {
+  const auto address = unix_address(path);
+  if (!address) return std::unexpected(address.error());
+  if (connect_unix(path)) return std::unexpected(Error{"listen on " + path, EADDRINUSE});
+  struct stat old {};
+  if (::lstat(path.c_str(), &old) == 0 && S_ISSOCK(old.st_mode)) ::unlink(path.c_str());
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return std::unexpected(Error::last("open a Unix socket"));
+  const mode_t before = ::umask(0177);
+  const int bound =
+      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address);
+  const int code = errno;
+  ::umask(before);
+  if (bound != 0) return std::unexpected(Error{"listen on " + path, code});
+  if (::listen(fd.get(), 8) != 0) return std::unexpected(Error::last("listen on " + path));
+  return fd;
+}
+
+std::expected<std::string, Error> ask_unix(const std::string& path, std::string_view line,
+                                           std::chrono::milliseconds timeout) {
+  auto fd = connect_unix(path);
+  if (!fd) return std::unexpected(fd.error());
+  const std::string request = std::string(line) + "\n";
+  if (::send(fd->get(), request.data(), request.size(), MSG_NOSIGNAL) !=
+      static_cast<ssize_t>(request.size())) {
+    return std::unexpected(Error::last("ask " + path));
+  }
+  const RawTime deadline = raw_now() + timeout;
+  std::string answer;
+  while (!answer.ends_with('\n')) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - raw_now()).count();
+    pollfd ready{.fd = fd->get(), .events = POLLIN, .revents = 0};
+    const int count = left > 0 ? ::poll(&ready, 1, static_cast<int>(left)) : 0;
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return std::unexpected(Error{"wait for an answer on " + path, ETIMEDOUT});
+    char buffer[512];
+    const ssize_t size = ::recv(fd->get(), buffer, sizeof buffer, 0);
+    if (size <= 0) return std::unexpected(Error{"read the answer on " + path, ECONNRESET});
+    answer.append(buffer, static_cast<std::size_t>(size));
+  }
+  answer.pop_back();
+  return answer;
+}
+
+}  // namespace ntp::os

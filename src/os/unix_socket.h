@@ -1,0 +1,28 @@
+// Small requests over a Unix stream socket: one line asks, one line answers.
+#pragma once
+
+#include <chrono>
+#include <expected>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "os/error.h"
+#include "os/fd.h"
+
+namespace ntp::os {
+
+// Where the health channel may live, best first: the one that the operator named, or
+// $RUNTIME_DIRECTORY, /run/ntp-server, /dev/shm (the one writable place of a read-only container).
+// Never an abstract name: those belong to the network namespace, which two containers may share.
+std::vector<std::string> health_socket_paths(const std::string& configured);
+
+// A listening, non-blocking socket of mode 0600. A dead predecessor's file is replaced; a living
+// one's is an error (EADDRINUSE).
+std::expected<Fd, Error> listen_unix(const std::string& path);
+
+// Sends one line and returns the line that comes back, without its end.
+std::expected<std::string, Error> ask_unix(const std::string& path, std::string_view line,
+                                           std::chrono::milliseconds timeout);
+
+}  // namespace ntp::os
