@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# ./dev test [STAGE…|--all]: every stage prints its time; the last line counts all tests.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+. packaging/dev/packages.sh
+
+stages=("$@")
+[ $# -gt 0 ] || stages=(unit system)
+[ "${1:-}" != --all ] || stages=(lint unit system interop asan tsan fuzz docker)
+[ "${1:-}" != --unit ] || stages=(unit)
+
+passed=0 failed=0 broken=()
+
+# Adds what a runner counted: "N passed, N failed" or CTest's closing line.
+count() {
+  local log=$1 line
+  while read -r line; do
+    if [[ $line =~ ([0-9]+)%\ tests\ passed,\ ([0-9]+)\ tests\ failed\ out\ of\ ([0-9]+) ]]; then
+      failed=$((failed + BASH_REMATCH[2])) passed=$((passed + BASH_REMATCH[3] - BASH_REMATCH[2]))
+    elif [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]]; then
+      passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2]))
+    fi
+  done <"$log"
+}
+
+ctest_of() {  # PRESET LABEL [ARGS…]
+  ctest --test-dir "build/$1" -L "$2" -j "$(nproc)" --output-on-failure --progress "${@:3}" |
+    grep -vE '^(Test project|Label Time|unit +=|$)' | sed 's/^.*\r//'
+  return "${PIPESTATUS[0]}"
+}
+
+stage() {
+  case $1 in
+    lint) packaging/dev/lint.sh ;;
+    unit) ./dev build release && ctest_of release unit ;;
+    system) ./dev build release && ctest_of release system -j 1 ;;
+    interop) ./dev build release && python3 tests/interop/run.py build/release/ntp-server ;;
+    asan) ./dev build asan && ctest_of asan unit ;;
+    tsan) ./dev build tsan && ctest_of tsan unit ;;
+    fuzz) ./dev fuzz "${FUZZ_SECONDS:-60}" ;;
+    docker) ./dev docker-test ;;
+    *) echo "no such stage: $1" >&2; return 2 ;;
+  esac
+}
+
+mkdir -p build
+for name in "${stages[@]}"; do
+  log="build/test-$name.log" start=$SECONDS
+  echo "=== $name"
+  if stage "$name" > >(tee "$log" | grep -vE '^\[[0-9]+/[0-9]+\]') 2>&1; then verdict=ok; else verdict=FAILED; broken+=("$name"); fi
+  wait $! 2>/dev/null
+  count "$log"
+  echo "=== $name: $verdict in $((SECONDS - start)) s"
+done
+
+[ ${#broken[@]} -eq 0 ] || { echo "failed stages: ${broken[*]}"; [ "$failed" -gt 0 ] || failed=${#broken[@]}; }
+echo "$passed passed, $failed failed"
+[ ${#broken[@]} -eq 0 ]

@@ -1,0 +1,63 @@
+/* Preloaded under the unmodified program by the system tests: stands in for the kernel's opinion of
+ * its clock, and can step CLOCK_REALTIME, both as a shared file says (see harness.py, FakeKernel). */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/timex.h>
+#include <time.h>
+#include <unistd.h>
+
+struct fake {
+  int32_t fails;      /* errno of adjtimex, or 0 */
+  int32_t status;     /* STA_* */
+  int32_t state;      /* TIME_* */
+  int32_t tai;
+  int64_t maxerror_us;
+  int64_t esterror_us;
+  int64_t offset;     /* in the unit that status says */
+  int64_t step_ns;    /* added to CLOCK_REALTIME */
+};
+
+static volatile struct fake* shared(void) {
+  static volatile struct fake* fake;
+  if (fake == NULL) {
+    const char* path = getenv("FAKE_KERNEL");
+    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0) abort();
+    fake = mmap(NULL, sizeof *fake, PROT_READ, MAP_SHARED, fd, 0);
+    close(fd);
+    if (fake == MAP_FAILED) abort();
+  }
+  return fake;
+}
+
+int adjtimex(struct timex* t) {
+  volatile struct fake* fake = shared();
+  if (t->modes != 0) abort(); /* the program under test may only look */
+  if (fake->fails != 0) {
+    errno = fake->fails;
+    return -1;
+  }
+  t->status = fake->status;
+  t->maxerror = fake->maxerror_us;
+  t->esterror = fake->esterror_us;
+  t->offset = fake->offset;
+  t->tai = fake->tai;
+  return (fake->status & STA_UNSYNC) != 0 ? TIME_ERROR : fake->state;
+}
+
+int clock_gettime(clockid_t id, struct timespec* t) {
+  static int (*real)(clockid_t, struct timespec*);
+  if (real == NULL) real = (int (*)(clockid_t, struct timespec*))dlsym(RTLD_NEXT, "clock_gettime");
+  int result = real(id, t);
+  if (result == 0 && id == CLOCK_REALTIME) {
+    int64_t ns = t->tv_nsec + shared()->step_ns % 1000000000;
+    t->tv_sec += shared()->step_ns / 1000000000 + (ns >= 1000000000) - (ns < 0);
+    t->tv_nsec = (ns + 1000000000) % 1000000000;
+  }
+  return result;
+}

@@ -1,0 +1,164 @@
+"""What the system tests share: a network of their own, the program, the kernel's clock faked, NTP by hand."""
+import ctypes, json, mmap, os, re, signal, socket, struct, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request
+
+STA_INS, STA_DEL, STA_UNSYNC, STA_NANO = 0x10, 0x20, 0x40, 0x2000
+UNIX_IN_NTP = 2208988800
+
+
+def enter_own_network():
+    """Runs this script again inside a fresh network namespace with loopback and two more addresses."""
+    if os.environ.get("NTP_TEST_NETNS") != "1":
+        os.environ["NTP_TEST_NETNS"] = "1"
+        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
+    for command in ("link set lo up", "link add outside type dummy", "addr add 192.0.2.1/24 dev outside",
+                    "addr add 192.0.2.2/24 dev outside", "-6 addr add 2001:db8::1/64 dev outside nodad",
+                    "-6 addr add 2001:db8::2/64 dev outside nodad", "link set outside up"):
+        subprocess.run(["ip", *command.split()], check=True)
+
+
+def until(condition, seconds=5.0, what="condition"):
+    """The first true value of condition(), polled; a failure after the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.01)
+
+
+class FakeKernel:
+    """The kernel's opinion of its clock, for a program started with FakeKernel.environment()."""
+    LAYOUT = struct.Struct("=iiiiqqqq")
+
+    def __init__(self, library, **fields):
+        self.library = os.path.abspath(library)
+        self.file = tempfile.NamedTemporaryFile()
+        self.file.write(b"\0" * self.LAYOUT.size)
+        self.file.flush()
+        self.memory = mmap.mmap(self.file.fileno(), self.LAYOUT.size)
+        self.fields = dict(fails=0, status=0, state=0, tai=37, maxerror_us=12345, esterror_us=100, offset=0, step_ns=0)
+        self.set(**fields)
+
+    def set(self, **fields):
+        self.fields.update(fields)
+        self.memory[:] = self.LAYOUT.pack(*self.fields.values())
+
+    def environment(self):
+        preload = self.library
+        return {"LD_PRELOAD": preload, "FAKE_KERNEL": self.file.name}
+
+
+class Reply:
+    def __init__(self, octets, sent=0.0, received=0.0, address=None):
+        (first, self.stratum, self.poll, self.precision, delay, dispersion, self.refid,
+         self.reftime, self.org, self.rec, self.xmt) = struct.unpack("!BBbbII4sQQQQ", octets[:48])
+        self.leap, self.version, self.mode = first >> 6, (first >> 3) & 7, first & 7
+        self.root_delay, self.root_dispersion = delay / 65536, dispersion / 65536
+        self.octets, self.address, self.sent, self.received = octets, address, sent, received
+
+    @property
+    def time(self):
+        return self.xmt / 2**32 - UNIX_IN_NTP
+
+
+def request(version=4, mode=3, xmt=None):
+    return struct.pack("!BBbbIIIQQQQ", version << 3 | mode, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                       xmt if xmt is not None else int.from_bytes(os.urandom(8), "big"))
+
+
+def ask(host="127.0.0.1", port=123, payload=None, timeout=2.0, source=None):
+    """One request, one reply (or None)."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as s:
+        s.settimeout(timeout)
+        if source:
+            s.bind((source, 0))
+        sent = time.time()
+        s.sendto(payload or request(), (host, port))
+        try:
+            octets, address = s.recvfrom(2048)
+        except (TimeoutError, ConnectionError):
+            return None
+        return Reply(octets, sent, time.time(), address[0])
+
+
+class Server:
+    """The program, running; its log lines are kept."""
+
+    def __init__(self, program, *arguments, environment=None, wait=True, prefix=()):
+        self.lines, self.program = [], program
+        clean = {"PATH": os.environ["PATH"], "HEALTH": "", **(environment or {})}
+        self.scratch = tempfile.TemporaryDirectory()
+        os.chmod(self.scratch.name, 0o777)
+        clean.setdefault("NTP_SERVER_HEALTH_SOCKET", os.path.join(self.scratch.name, "health.sock"))
+        self.environment = clean
+        self.process = subprocess.Popen([*prefix, program, *arguments], env=clean, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, errors="replace")
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        if wait:
+            self.wait_line(r"Local socket:")
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def wait_line(self, pattern, seconds=5.0, since=0):
+        def find():
+            for line in list(self.lines)[since:]:
+                if re.search(pattern, line):
+                    return line
+            if self.process.poll() is not None:
+                self.reader.join(1)
+                if not any(re.search(pattern, l) for l in self.lines[since:]):
+                    raise AssertionError(f"ended with {self.process.returncode} before {pattern!r}:\n" + "\n".join(self.lines))
+        return until(find, seconds, f"{pattern!r} in the log:\n" + "\n".join(self.lines[-20:]))
+
+    def get(self, path, port=9559, host="127.0.0.1"):
+        try:
+            with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=3) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metric(self, name, port=9559):
+        for line in self.get("/metrics", port)[1].splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[-1])
+        raise KeyError(name)
+
+    def status(self, port=9559):
+        return json.loads(self.get("/api/v1/status", port)[1])
+
+    def healthcheck(self, *arguments):
+        done = subprocess.run([self.program, "healthcheck", *arguments], env=self.environment,
+                              capture_output=True, text=True, timeout=20)
+        return done.returncode, done.stdout + done.stderr
+
+    def stop(self, number=signal.SIGTERM, seconds=5.0):
+        """Exit code and how long it took."""
+        begun = time.monotonic()
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError("did not end:\n" + "\n".join(self.lines[-20:])) from None
+        took = time.monotonic() - begun
+        self.reader.join(2)
+        return code, took
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.reader.join(2)
+        self.process.stdout.close()
+        self.scratch.cleanup()
