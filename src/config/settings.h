@@ -25,23 +25,31 @@ struct ServerSettings {
   int poll_minimum = -6;      // log2 seconds
   std::uint32_t uid = 65532;  // what root becomes after binding
   std::uint32_t gid = 65532;
+
+  friend bool operator==(const ServerSettings&, const ServerSettings&) = default;
 };
 
 struct HostClockSettings {
   std::chrono::nanoseconds error_floor{std::chrono::milliseconds(1)};
   std::chrono::nanoseconds error_unknown{std::chrono::milliseconds(100)};
   std::chrono::nanoseconds max_root_distance{std::chrono::milliseconds(1500)};
+
+  friend bool operator==(const HostClockSettings&, const HostClockSettings&) = default;
 };
 
 struct HttpSettings {
   std::optional<Endpoint> listen;  // empty: off
   std::chrono::nanoseconds max_error{std::chrono::milliseconds(100)};
+
+  friend bool operator==(const HttpSettings&, const HttpSettings&) = default;
 };
 
 struct LogSettings {
   LogLevel level = LogLevel::info;
   LogFormat format = LogFormat::text;
   bool requests = false;
+
+  friend bool operator==(const LogSettings&, const LogSettings&) = default;
 };
 
 struct Settings {
@@ -51,6 +59,8 @@ struct Settings {
   std::string health_socket;  // empty: the first usable place, see os/health_channel.h
   LogSettings log;
   std::vector<std::string> warnings;  // things accepted but without effect, to be logged once
+
+  friend bool operator==(const Settings&, const Settings&) = default;
 };
 
 }  // namespace ntp::config

@@ -1,0 +1,147 @@
+#include "config/load.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/check.h"
+#include "config/entries.h"
+#include "config/units.h"
+
+namespace ntp::config {
+namespace {
+
+std::size_t index_of(const Option& option) {
+  return static_cast<std::size_t>(&option - options().data());
+}
+
+// Judges the entries one by one; a later one wins.
+void apply(const Entries& source, Loaded& loaded, Problems& problems) {
+  const auto first = problems.size();
+  problems.insert(problems.end(), source.problems.begin(), source.problems.end());
+  for (const auto& entry : source.entries) {
+    std::vector<Fault> faults;
+    entry.option->read(loaded.settings, {*entry.option, entry.value, faults});
+    for (auto& fault : faults) {
+      Origin where = entry.origin;
+      if (fault.line != 0) {
+        where.line = fault.line;
+        where.column = fault.column;
+      }
+      problems.push_back({.where = std::move(where),
+                          .what = std::move(fault.what),
+                          .hint = std::move(fault.hint)});
+    }
+    loaded.origins[index_of(*entry.option)] = entry.origin;
+  }
+  std::stable_sort(problems.begin() + static_cast<std::ptrdiff_t>(first), problems.end(),
+                   [](const Problem& a, const Problem& b) {
+                     return std::pair(a.where.line, a.where.column) <
+                            std::pair(b.where.line, b.where.column);
+                   });
+  auto& warnings = loaded.settings.warnings;
+  warnings.insert(warnings.end(), source.warnings.begin(), source.warnings.end());
+}
+
+const Origin& origin_of(const Loaded& loaded, std::string_view key) {
+  const auto* option = find_option(key);
+  NTP_CHECK(option != nullptr);
+  return loaded.origins[index_of(*option)];
+}
+
+// What no single value shows.
+void check_together(Loaded& loaded, Problems& problems) {
+  const auto& host = loaded.settings.host_clock;
+  if (host.error_floor >= host.max_root_distance) {
+    const auto& limit = origin_of(loaded, "host_clock.max_root_distance");
+    problems.push_back(
+        {.where = limit.kind == Origin::Kind::fallback ? origin_of(loaded, "host_clock.error_floor")
+                                                       : limit,
+         .what = fmt::format(
+             "host_clock.error_floor ({}) is not below host_clock.max_root_distance ({})",
+             show_duration(host.error_floor), show_duration(host.max_root_distance)),
+         .hint = "the host's clock could never count as synchronised"});
+  }
+  const auto& server = loaded.settings.server;
+  auto& warnings = loaded.settings.warnings;
+  if (server.unsynchronised == clock::Unsynchronised::local &&
+      server.local_stratum <= server.stratum) {
+    warnings.push_back(fmt::format(
+        "server.local_stratum ({}) is not above server.stratum ({}): clients cannot tell by the "
+        "stratum that the clock is not synchronised",
+        server.local_stratum, server.stratum));
+  }
+  if (server.uid == 0) {
+    warnings.emplace_back("server.user is root: a server started as root keeps its uid");
+  }
+}
+
+}  // namespace
+
+std::string to_string(const Origin& origin) {
+  switch (origin.kind) {
+    case Origin::Kind::fallback:
+      return "default";
+    case Origin::Kind::environment:
+      return "environment " + origin.name;
+    case Origin::Kind::flag:
+      return "flag " + origin.name;
+    case Origin::Kind::file:
+      break;
+  }
+  if (origin.line == 0) return origin.name;
+  return fmt::format("{}:{}:{}", origin.name, origin.line, origin.column);
+}
+
+std::string to_string(const Problem& problem) {
+  const bool flag = problem.where.kind == Origin::Kind::flag;
+  return fmt::format("{}: {}{}{}", flag ? problem.where.name : to_string(problem.where),
+                     problem.what, problem.hint.empty() ? "" : "; ", problem.hint);
+}
+
+int exit_code(std::span<const Problem> problems) {
+  if (std::ranges::any_of(problems, &Problem::no_permission)) return kExitNoPermission;
+  const bool only_flags = std::ranges::all_of(
+      problems, [](const Problem& problem) { return problem.where.kind == Origin::Kind::flag; });
+  return only_flags ? kExitUsage : kExitConfig;
+}
+
+Entries read_flags(const std::vector<FlagValue>& flags) {
+  Entries out;
+  for (const auto& flag : flags) {
+    const auto* option = find_option(flag.key);
+    NTP_CHECK(option != nullptr);
+    const auto earlier = std::ranges::find(out.entries, option, &Entry::option);
+    if (earlier == out.entries.end()) {
+      out.entries.push_back({.option = option,
+                             .value = {.bare = true, .text = flag.value},
+                             .origin = {.kind = Origin::Kind::flag, .name = flag.flag}});
+    } else if (flag.key == "server.listen") {  // the one list: each flag adds to it
+      earlier->value.text += ',' + flag.value;
+    } else {
+      out.problems.push_back(
+          {.where = earlier->origin, .what = "given twice", .hint = "once is enough"});
+    }
+  }
+  return out;
+}
+
+std::expected<Loaded, Problems> load(const Sources& sources) {
+  Loaded loaded{.settings = defaults(), .origins = std::vector<Origin>(options().size())};
+  Problems problems;
+  for (const auto& file : sources.files) apply(read_toml(file), loaded, problems);
+  apply(read_environment(sources.environment), loaded, problems);
+  apply(read_flags(sources.flags), loaded, problems);
+  loaded.settings.server.listen_is_default =
+      origin_of(loaded, "server.listen").kind == Origin::Kind::fallback;
+  if (problems.empty()) check_together(loaded, problems);
+  if (!problems.empty()) return std::unexpected(std::move(problems));
+  return loaded;
+}
+
+std::expected<Loaded, Problems> load_text(std::string_view toml, std::string_view name) {
+  return load({.files = {{.name = std::string(name), .text = std::string(toml)}}});
+}
+
+}  // namespace ntp::config

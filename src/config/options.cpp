@@ -1,0 +1,238 @@
+#include "config/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "config/readers.h"
+#include "config/units.h"
+
+namespace ntp::config {
+namespace {
+
+using std::string_view;
+using namespace std::chrono_literals;
+
+constexpr std::uint16_t kNtpPort = 123;
+constexpr std::uint16_t kHttpPort = 9559;
+
+constexpr std::int64_t ns(std::chrono::nanoseconds duration) { return duration.count(); }
+
+// Each list of words is in the order of its enumeration.
+constexpr std::array<string_view, 2> kUnsynchronised{"local", "refuse"};
+constexpr std::array<string_view, 4> kLevels{"error", "warning", "info", "debug"};
+constexpr std::array<string_view, 3> kFormats{"text", "json", "logfmt"};
+static_assert(kUnsynchronised[static_cast<std::size_t>(clock::Unsynchronised::refuse)] == "refuse");
+static_assert(kLevels[static_cast<std::size_t>(LogLevel::debug)] == "debug");
+static_assert(kFormats[static_cast<std::size_t>(LogFormat::logfmt)] == "logfmt");
+
+template <typename Enum>
+void read_enum(const Given& given, Enum& out) {
+  if (const auto index = read_word(given)) out = static_cast<Enum>(*index);
+}
+
+template <typename Enum>
+std::string show_enum(std::span<const string_view> words, Enum value) {
+  return quote(words[static_cast<std::size_t>(value)]);
+}
+
+std::string show_boolean(bool value) { return value ? "true" : "false"; }
+
+std::string show_endpoints(const std::vector<Endpoint>& endpoints) {
+  std::string list;
+  for (const auto& endpoint : endpoints) {
+    list += fmt::format("{}{}", list.empty() ? "" : ", ", quote(to_string(endpoint)));
+  }
+  return fmt::format("[{}]", list);
+}
+
+constexpr string_view kEndpointForm =
+    "IP addresses with or without a port, IPv6 with one in brackets";
+
+// clang-format off
+constexpr std::array kOptions{
+    Option{.key = "server.listen", .fallback = "0.0.0.0:123,[::]:123",
+           .flag = "--listen", .argument = "ADDR[:PORT]", .expects = kEndpointForm,
+           .help = "UDP addresses to answer on, port 123 where none is written; "
+                   "a family that the machine lacks is tolerated in the default only",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_endpoints(g, kNtpPort, s.server.listen); },
+           .show = [](const Settings& s) { return show_endpoints(s.server.listen); }},
+    Option{.key = "server.threads", .fallback = "auto",
+           .flag = "--threads", .argument = "N|auto",
+           .expects = R"("auto" or a whole number from 0 to 64)",
+           .help = "worker threads for each address; auto is one per usable CPU, at most 8; "
+                   "0 does everything in one thread",
+           .least = 0, .most = 64,
+           .read = [](Settings& s, const Given& g) { read_threads(g, s.server.threads); },
+           .show = [](const Settings& s) {
+             return s.server.threads ? std::to_string(*s.server.threads) : quote("auto");
+           }},
+    Option{.key = "server.stratum", .fallback = "3", .flag = "", .argument = "",
+           .expects = "a whole number from 1 to 15",
+           .help = "stratum while the host's clock is synchronised",
+           .reloadable = true, .least = 1, .most = 15,
+           .read = [](Settings& s, const Given& g) { read_integer(g, s.server.stratum); },
+           .show = [](const Settings& s) { return std::to_string(s.server.stratum); }},
+    Option{.key = "server.unsynchronised", .fallback = "local", .flag = "", .argument = "",
+           .expects = R"("local" or "refuse")",
+           .help = "while the host's clock is not synchronised: local serves it all the same at "
+                   "local_stratum with reference LOCL, refuse answers that there is no time",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_enum(g, s.server.unsynchronised); },
+           .show = [](const Settings& s) {
+             return show_enum(kUnsynchronised, s.server.unsynchronised);
+           },
+           .words = kUnsynchronised},
+    Option{.key = "server.local_stratum", .fallback = "10", .flag = "", .argument = "",
+           .expects = "a whole number from 1 to 15",
+           .help = "stratum of the local clock when it is served unsynchronised",
+           .reloadable = true, .least = 1, .most = 15,
+           .read = [](Settings& s, const Given& g) { read_integer(g, s.server.local_stratum); },
+           .show = [](const Settings& s) { return std::to_string(s.server.local_stratum); }},
+    Option{.key = "server.poll_minimum", .fallback = "-6", .flag = "", .argument = "",
+           .expects = "a whole number from -6 to 17",
+           .help = "smallest poll interval that replies ask for, as a power of two in seconds",
+           .reloadable = true, .least = -6, .most = 17,
+           .read = [](Settings& s, const Given& g) { read_integer(g, s.server.poll_minimum); },
+           .show = [](const Settings& s) { return std::to_string(s.server.poll_minimum); }},
+    Option{.key = "server.user", .fallback = "65532:65532", .flag = "", .argument = "",
+           .expects = R"(a numeric "UID" or "UID:GID")",
+           .help = "user and group to become after binding, when started as root",
+           .read = [](Settings& s, const Given& g) {
+             UserId user{s.server.uid, s.server.gid};
+             read_user(g, user);
+             s.server.uid = user.uid;
+             s.server.gid = user.gid;
+           },
+           .show = [](const Settings& s) {
+             return quote(fmt::format("{}:{}", s.server.uid, s.server.gid));
+           }},
+
+    Option{.key = "host_clock.error_floor", .fallback = "1ms", .flag = "", .argument = "",
+           .expects = R"(a duration from "0s" to "1s")",
+           .help = "added to the error bound that the kernel states for its clock",
+           .reloadable = true, .least = 0, .most = ns(1s),
+           .read = [](Settings& s, const Given& g) { read_duration(g, s.host_clock.error_floor); },
+           .show = [](const Settings& s) { return quote(show_duration(s.host_clock.error_floor)); }},
+    Option{.key = "host_clock.error_unknown", .fallback = "100ms", .flag = "", .argument = "",
+           .expects = R"(a duration from "0s" to "16s")",
+           .help = "used in place of error_floor where the host's time daemon resets the kernel's "
+                   "bound to zero, as systemd-timesyncd does",
+           .reloadable = true, .least = 0, .most = ns(16s),
+           .read = [](Settings& s, const Given& g) { read_duration(g, s.host_clock.error_unknown); },
+           .show = [](const Settings& s) {
+             return quote(show_duration(s.host_clock.error_unknown));
+           }},
+    Option{.key = "host_clock.max_root_distance", .fallback = "1.5s", .flag = "", .argument = "",
+           .expects = R"(a duration from "1ms" to "16s")",
+           .help = "error bound above which the host's clock counts as unsynchronised",
+           .reloadable = true, .least = ns(1ms), .most = ns(16s),
+           .read = [](Settings& s, const Given& g) {
+             read_duration(g, s.host_clock.max_root_distance);
+           },
+           .show = [](const Settings& s) {
+             return quote(show_duration(s.host_clock.max_root_distance));
+           }},
+
+    Option{.key = "http.listen", .fallback = "127.0.0.1:9559",
+           .flag = "--http", .argument = "ADDR[:PORT]|off",
+           .expects = R"("off" or an IP address with or without a port)",
+           .help = "TCP address of /metrics, /healthz, /readyz and /api/v1/status, port 9559 where "
+                   "none is written; off for none",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_endpoint(g, kHttpPort, s.http.listen); },
+           .show = [](const Settings& s) {
+             return quote(s.http.listen ? to_string(*s.http.listen) : "off");
+           }},
+    Option{.key = "http.max_error", .fallback = "100ms", .flag = "", .argument = "",
+           .expects = R"(a duration from "1us" to "16s")",
+           .help = "/readyz says ready only while the error bound is at most this",
+           .reloadable = true, .least = ns(1us), .most = ns(16s),
+           .read = [](Settings& s, const Given& g) { read_duration(g, s.http.max_error); },
+           .show = [](const Settings& s) { return quote(show_duration(s.http.max_error)); }},
+
+    Option{.key = "health.socket", .fallback = "", .flag = "", .argument = "",
+           .expects = R"("" or an absolute path in printable ASCII)",
+           .help = "path of the Unix socket that the healthcheck command asks; empty for the first "
+                   "usable of $RUNTIME_DIRECTORY/health.sock, /run/ntp-server/health.sock and "
+                   "/dev/shm/ntp-server.health.sock",
+           .read = [](Settings& s, const Given& g) { read_socket_path(g, s.health_socket); },
+           .show = [](const Settings& s) { return quote(s.health_socket); }},
+
+    Option{.key = "log.level", .fallback = "info",
+           .flag = "--log-level", .argument = "LEVEL",
+           .expects = R"("error", "warning", "info" or "debug")",
+           .help = "least severe messages to log: error, warning, info or debug",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_enum(g, s.log.level); },
+           .show = [](const Settings& s) { return show_enum(kLevels, s.log.level); },
+           .words = kLevels, .alias = "LOG_LEVEL"},
+    Option{.key = "log.format", .fallback = "text",
+           .flag = "--log-format", .argument = "FORMAT",
+           .expects = R"("text", "json" or "logfmt")",
+           .help = "form of a log line: text, json or logfmt",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_enum(g, s.log.format); },
+           .show = [](const Settings& s) { return show_enum(kFormats, s.log.format); },
+           .words = kFormats},
+    Option{.key = "log.requests", .fallback = "false",
+           .flag = "--log-requests", .argument = "",
+           .expects = "true or false",
+           .help = "log received and sent packets, at most 10 lines a second",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_boolean(g, s.log.requests); },
+           .show = [](const Settings& s) { return show_boolean(s.log.requests); }},
+};
+// clang-format on
+
+Settings make_defaults() {
+  Settings settings;
+  std::vector<Fault> faults;
+  for (const auto& option : kOptions) {
+    const Value value{.bare = true, .text = std::string(option.fallback)};
+    option.read(settings, {option, value, faults});
+  }
+  NTP_CHECK(faults.empty());
+  return settings;
+}
+
+}  // namespace
+
+std::span<const Option> options() { return kOptions; }
+
+const Option* find_option(std::string_view key) {
+  const auto found = std::ranges::find(kOptions, key, &Option::key);
+  return found == kOptions.end() ? nullptr : &*found;
+}
+
+std::vector<std::string_view> sections() {
+  std::vector<std::string_view> names;
+  for (const auto& option : kOptions) {
+    if (names.empty() || names.back() != option.section()) names.push_back(option.section());
+  }
+  return names;
+}
+
+std::string environment_name(const Option& option) {
+  return fmt::format("NTP_SERVER_{}_{}", upper_case(option.section()), upper_case(option.name()));
+}
+
+const Settings& defaults() {
+  static const Settings settings = make_defaults();
+  return settings;
+}
+
+std::string show_default(const Option& option) { return option.show(defaults()); }
+
+std::vector<const Option*> changed(const Settings& before, const Settings& after) {
+  std::vector<const Option*> differing;
+  for (const auto& option : kOptions) {
+    if (option.show(before) != option.show(after)) differing.push_back(&option);
+  }
+  return differing;
+}
+
+}  // namespace ntp::config

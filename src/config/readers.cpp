@@ -1,0 +1,290 @@
+#include "config/readers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "config/suggest.h"
+
+namespace ntp::config {
+namespace {
+
+constexpr std::size_t kLongestQuoted = 80;
+
+std::string_view type_name(Value::Type type) {
+  switch (type) {
+    case Value::Type::text:
+      return "a string";
+    case Value::Type::integer:
+      return "a whole number";
+    case Value::Type::real:
+      return "a number with a fraction";
+    case Value::Type::boolean:
+      return "a boolean";
+    case Value::Type::list:
+      return "a list";
+    case Value::Type::table:
+      return "a table";
+    case Value::Type::date:
+      return "a date or time";
+  }
+  return "a value";
+}
+
+std::string quote_short(std::string_view text) {
+  if (text.size() <= kLongestQuoted) return quote(text);
+  return quote(text.substr(0, kLongestQuoted)) + "…";
+}
+
+std::string shown(const Value& value) {
+  switch (value.type) {
+    case Value::Type::text:
+      return quote_short(value.text);
+    case Value::Type::integer:
+      return std::to_string(value.integer);
+    case Value::Type::real:
+      return fmt::format("{}", value.real);
+    case Value::Type::boolean:
+      return value.boolean ? "true" : "false";
+    default:
+      return std::string(type_name(value.type));
+  }
+}
+
+void refuse(const Given& given, const Value& at, std::string what, std::string hint) {
+  given.faults.push_back({.what = fmt::format("{} {}", given.option.key, what),
+                          .hint = std::move(hint),
+                          .line = at.line,
+                          .column = at.column});
+}
+
+std::string it_must_be(const Given& given) {
+  return fmt::format("it must be {}", given.option.expects);
+}
+
+void refuse_value(const Given& given) {
+  refuse(given, given.value, "is " + shown(given.value), it_must_be(given));
+}
+
+// A text that is right but for its type would be puzzling to see quoted back.
+void refuse_type(const Given& given) {
+  const auto& value = given.value;
+  std::string what = fmt::format("is {}", type_name(value.type));
+  if (value.type == Value::Type::text) what += ", " + quote_short(value.text);
+  refuse(given, value, std::move(what), it_must_be(given));
+}
+
+std::optional<std::string_view> text_of(const Given& given) {
+  if (given.value.type == Value::Type::text) return given.value.text;
+  refuse_type(given);
+  return std::nullopt;
+}
+
+// Bare text is split at commas and blanks; a single string stands for a list of one.
+std::vector<Value> items_of(const Value& value) {
+  if (value.type == Value::Type::list) return value.items;
+  if (!value.bare) return {value};
+  std::vector<Value> items;
+  std::string_view rest = value.text;
+  while (true) {
+    const auto start = rest.find_first_not_of(", \t\n");
+    if (start == std::string_view::npos) return items;
+    rest.remove_prefix(start);
+    const auto end = std::min(rest.find_first_of(", \t\n"), rest.size());
+    items.push_back({.bare = true, .text = std::string(rest.substr(0, end))});
+    rest.remove_prefix(end);
+  }
+}
+
+bool is_mapped(const IpAddress& address) {
+  constexpr std::array<std::uint8_t, 12> kPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return !address.is_v4() && std::equal(kPrefix.begin(), kPrefix.end(), address.octets.begin());
+}
+
+std::optional<Endpoint> endpoint_of(const Given& given, const Value& item, std::uint16_t port) {
+  if (item.type != Value::Type::text) {
+    refuse(given, item, fmt::format("has {}", shown(item)), it_must_be(given));
+    return std::nullopt;
+  }
+  const auto endpoint = parse_endpoint(item.text, port);
+  const std::string quoted = quote_short(item.text);
+  if (!endpoint) {
+    refuse(given, item, fmt::format("has {}, which is no address", quoted),
+           "write an IP address, ADDR:PORT or [IPV6]:PORT (names are not looked up)");
+    return std::nullopt;
+  }
+  if (is_mapped(endpoint->address)) {
+    refuse(given, item, fmt::format("has {}, an IPv4 address written as IPv6", quoted),
+           "write the IPv4 address itself");
+    return std::nullopt;
+  }
+  if (endpoint->address.is_multicast() || endpoint->address.is_broadcast()) {
+    refuse(given, item, fmt::format("has {}, a multicast or broadcast address", quoted),
+           "write an address of this machine, or 0.0.0.0 or [::] for all");
+    return std::nullopt;
+  }
+  return endpoint;
+}
+
+bool in_range(const Given& given, std::int64_t number) {
+  if (number >= given.option.least && number <= given.option.most) return true;
+  refuse_value(given);
+  return false;
+}
+
+std::optional<std::int64_t> integer_of(const Given& given) {
+  const auto& value = given.value;
+  if (value.type == Value::Type::integer) return value.integer;
+  if (value.bare) {
+    if (const auto number = parse_integer(value.text)) return number;
+    refuse_value(given);
+  } else {
+    refuse_type(given);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void read_integer(const Given& given, int& out) {
+  const auto number = integer_of(given);
+  if (number && in_range(given, *number)) out = static_cast<int>(*number);
+}
+
+void read_threads(const Given& given, std::optional<int>& out) {
+  if (given.value.type == Value::Type::text && given.value.text == "auto") {
+    out.reset();
+    return;
+  }
+  int threads = 0;
+  const auto faults = given.faults.size();
+  read_integer(given, threads);
+  if (given.faults.size() == faults) out = threads;
+}
+
+void read_duration(const Given& given, std::chrono::nanoseconds& out) {
+  const auto& value = given.value;
+  const std::string units = R"(write the unit: "100ms", "1.5s" (s, ms, us or ns))";
+  if (value.type == Value::Type::integer || value.type == Value::Type::real) {
+    refuse(given, value, fmt::format("is {}, a number without a unit", shown(value)), units);
+    return;
+  }
+  const auto text = text_of(given);
+  if (!text) return;
+  const auto duration = parse_duration(*text);
+  if (duration) {
+    if (in_range(given, duration->count())) out = *duration;
+    return;
+  }
+  switch (duration.error()) {
+    case DurationError::no_unit:
+      refuse(given, value, fmt::format("is {}, a number without a unit", shown(value)), units);
+      return;
+    case DurationError::too_fine:
+      refuse(given, value, fmt::format("is {}, finer than a nanosecond", shown(value)),
+             it_must_be(given));
+      return;
+    case DurationError::not_a_duration:
+    case DurationError::too_long:
+      refuse_value(given);
+      return;
+  }
+}
+
+void read_boolean(const Given& given, bool& out) {
+  const auto& value = given.value;
+  if (value.type == Value::Type::boolean) {
+    out = value.boolean;
+  } else if (!value.bare) {
+    refuse_type(given);
+  } else if (const auto boolean = parse_boolean(value.text)) {
+    out = *boolean;
+  } else {
+    refuse_value(given);
+  }
+}
+
+void read_endpoints(const Given& given, std::uint16_t default_port, std::vector<Endpoint>& out) {
+  if (given.value.type != Value::Type::list && given.value.type != Value::Type::text) {
+    refuse_type(given);
+    return;
+  }
+  const auto items = items_of(given.value);
+  const auto faults = given.faults.size();
+  std::vector<Endpoint> endpoints;
+  for (const auto& item : items) {
+    if (endpoints.size() == kMostEndpoints) {
+      refuse(given, item, fmt::format("has over {} addresses", kMostEndpoints),
+             "0.0.0.0 and [::] stand for all addresses of the machine");
+      return;
+    }
+    const auto endpoint = endpoint_of(given, item, default_port);
+    if (!endpoint) continue;
+    if (endpoint->port != 0 && std::ranges::find(endpoints, *endpoint) != endpoints.end()) {
+      refuse(given, item, fmt::format("has {} twice", to_string(*endpoint)), "remove one of them");
+      continue;
+    }
+    endpoints.push_back(*endpoint);
+  }
+  if (items.empty()) {
+    refuse(given, given.value, "is empty", it_must_be(given));
+  }
+  if (given.faults.size() == faults) out = std::move(endpoints);
+}
+
+void read_endpoint(const Given& given, std::uint16_t default_port, std::optional<Endpoint>& out) {
+  const auto text = text_of(given);
+  if (!text) return;
+  if (*text == "off") {
+    out.reset();
+  } else if (const auto endpoint = endpoint_of(given, given.value, default_port)) {
+    out = endpoint;
+  }
+}
+
+void read_user(const Given& given, UserId& out) {
+  const auto& value = given.value;
+  const bool number = value.type == Value::Type::integer;
+  const auto user = parse_user(number ? std::to_string(value.integer) : value.text);
+  if (user && (number || value.type == Value::Type::text)) {
+    out = *user;
+  } else if (number || value.type == Value::Type::text) {
+    refuse(given, value, "is " + shown(value),
+           fmt::format("{}; names are not looked up, `id NAME` prints the numbers",
+                       it_must_be(given)));
+  } else {
+    refuse_type(given);
+  }
+}
+
+void read_socket_path(const Given& given, std::string& out) {
+  const auto text = text_of(given);
+  if (!text) return;
+  const auto printable = [](char c) { return c >= 0x20 && c < 0x7f; };
+  if (text->size() > kLongestSocketPath) {
+    refuse(given, given.value,
+           fmt::format("has {} octets, over the {} of a socket's path", text->size(),
+                       kLongestSocketPath),
+           "choose a shorter path");
+  } else if (!std::ranges::all_of(*text, printable) ||
+             (!text->empty() && (!text->starts_with('/') || text->ends_with('/')))) {
+    refuse_value(given);
+  } else {
+    out = *text;
+  }
+}
+
+std::optional<std::size_t> read_word(const Given& given) {
+  const auto text = text_of(given);
+  if (!text) return std::nullopt;
+  const auto& words = given.option.words;
+  const auto found = std::ranges::find(words, *text);
+  if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
+  std::string hint = did_you_mean(*text, words);
+  if (hint.empty()) hint = it_must_be(given);
+  refuse(given, given.value, "is " + shown(given.value), std::move(hint));
+  return std::nullopt;
+}
+
+}  // namespace ntp::config

@@ -1,0 +1,40 @@
+#include "config/show.h"
+
+#include <fmt/format.h>
+
+namespace ntp::config {
+namespace {
+
+// A file's name may hold anything but a NUL; a comment may not hold a line end.
+std::string as_comment(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string show(const Loaded& loaded, bool origins) {
+  std::string out;
+  std::string_view section;
+  for (std::size_t i = 0; i < options().size(); ++i) {
+    const auto& option = options()[i];
+    if (option.section() != section) {
+      out += fmt::format("{}[{}]\n", section.empty() ? "" : "\n", option.section());
+      section = option.section();
+    }
+    out += fmt::format("{} = {}", option.name(), option.show(loaded.settings));
+    if (origins) out += fmt::format("  # from {}", as_comment(to_string(loaded.origins[i])));
+    out += '\n';
+  }
+  return out;
+}
+
+std::string show(const Problems& problems) {
+  std::string out;
+  for (const auto& problem : problems) out += to_string(problem) + '\n';
+  return out;
+}
+
+}  // namespace ntp::config

@@ -1,0 +1,157 @@
+// The only file that knows toml++.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "config/entries.h"
+#include "config/suggest.h"
+#include "config/units.h"
+
+#define TOML_HEADER_ONLY 1
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+namespace ntp::config {
+namespace {
+
+// Every dot may open a table within a table, and toml++ destroys those recursively: without a limit
+// a file of 1 MiB could overrun the stack.
+constexpr std::ptrdiff_t kMostDots = 4096;
+
+Origin origin_of(const FileText& file, const toml::source_region& source) {
+  return {.kind = Origin::Kind::file,
+          .name = file.name,
+          .line = static_cast<int>(source.begin.line),
+          .column = static_cast<int>(source.begin.column)};
+}
+
+Value value_of(const toml::node& node) {
+  Value value{.line = static_cast<int>(node.source().begin.line),
+              .column = static_cast<int>(node.source().begin.column)};
+  if (const auto* text = node.as_string()) {
+    value.text = text->get();
+  } else if (const auto* integer = node.as_integer()) {
+    value.type = Value::Type::integer;
+    value.integer = integer->get();
+  } else if (const auto* real = node.as_floating_point()) {
+    value.type = Value::Type::real;
+    value.real = real->get();
+  } else if (const auto* boolean = node.as_boolean()) {
+    value.type = Value::Type::boolean;
+    value.boolean = boolean->get();
+  } else if (node.is_array()) {
+    value.type = Value::Type::list;
+  } else if (node.is_table()) {
+    value.type = Value::Type::table;
+  } else {
+    value.type = Value::Type::date;
+  }
+  return value;
+}
+
+std::string unknown_key_hint(std::string_view section, std::string_view name) {
+  std::vector<std::string_view> here;
+  for (const auto& option : options()) {
+    if (option.section() == section) here.push_back(option.name());
+  }
+  for (const auto& option : options()) {
+    if (option.name() == name) return fmt::format("it belongs in [{}]", option.section());
+  }
+  return did_you_mean(name, here);
+}
+
+void read_section(const FileText& file, std::string_view section, const toml::table& table,
+                  Entries& out) {
+  for (auto&& [key, node] : table) {
+    const auto* option = find_option(fmt::format("{}.{}", section, key.str()));
+    if (option == nullptr) {
+      out.problems.push_back(
+          {.where = origin_of(file, key.source()),
+           .what = fmt::format("unknown key {} in [{}]", quote(key.str()), section),
+           .hint = unknown_key_hint(section, key.str())});
+      continue;
+    }
+    Value value = value_of(node);
+    if (const auto* list = node.as_array()) {
+      for (const auto& item : *list) value.items.push_back(value_of(item));
+    }
+    out.entries.push_back(
+        {.option = option, .value = std::move(value), .origin = origin_of(file, node.source())});
+  }
+}
+
+Problem unknown_section(const FileText& file, const toml::key& key, const toml::node& node) {
+  Problem problem{.where = origin_of(file, key.source())};
+  const std::string name = quote(key.str());
+  if (!node.is_table() && !node.is_array_of_tables()) {
+    problem.what = fmt::format("unknown key {} before any [section]", name);
+    problem.hint = unknown_key_hint("", key.str());
+  } else {
+    problem.what = fmt::format("unknown section {}", name);
+  }
+  if (key.str() == "source") {
+    problem.hint = "time sources come in a later version; remove it, the host's clock is served";
+  }
+  if (problem.hint.empty()) problem.hint = did_you_mean(key.str(), sections());
+  return problem;
+}
+
+void read_root(const FileText& file, const toml::table& root, Entries& out) {
+  const auto known = sections();
+  for (auto&& [key, node] : root) {
+    const std::string_view name = key.str();
+    if (std::ranges::find(known, name) == known.end()) {
+      out.problems.push_back(unknown_section(file, key, node));
+    } else if (const auto* table = node.as_table()) {
+      read_section(file, name, *table, out);
+    } else {
+      out.problems.push_back({.where = origin_of(file, key.source()),
+                              .what = fmt::format("{} is a section", quote(name)),
+                              .hint = fmt::format("write [{}], and its keys below", name)});
+    }
+  }
+}
+
+std::ptrdiff_t dots_outside_comments(std::string_view text) {
+  std::ptrdiff_t dots = 0;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    const auto line = text.substr(0, end);
+    const auto first = std::min(line.find_first_not_of(" \t"), line.size());
+    if (!line.substr(first).starts_with('#')) dots += std::ranges::count(line, '.');
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return dots;
+}
+
+bool in_order_of_lines(const Problem& a, const Problem& b) {
+  return std::pair(a.where.line, a.where.column) < std::pair(b.where.line, b.where.column);
+}
+
+}  // namespace
+
+Entries read_toml(const FileText& file) {
+  Entries out;
+  const Origin whole{.kind = Origin::Kind::file, .name = file.name};
+  if (dots_outside_comments(file.text) > kMostDots) {
+    out.problems.push_back({.where = whole,
+                            .what = fmt::format("over {} dots outside comments", kMostDots),
+                            .hint = "this is not a configuration of ntp-server"});
+    return out;
+  }
+  const toml::parse_result result = toml::parse(std::string_view(file.text));
+  if (!result) {
+    const auto& error = result.error();
+    out.problems.push_back({.where = origin_of(file, error.source()),
+                            .what = fmt::format("not TOML: {}", error.description())});
+    return out;
+  }
+  read_root(file, result.table(), out);
+  std::ranges::stable_sort(out.problems, in_order_of_lines);  // toml++ sorts by name
+  return out;
+}
+
+}  // namespace ntp::config
