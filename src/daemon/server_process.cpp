@@ -25,6 +25,7 @@
 #include "os/clocks.h"
 #include "os/machine.h"
 #include "os/poll_loop.h"
+#include "os/port_owner.h"
 #include "os/privileges.h"
 #include "os/systemd.h"
 #include "os/unix_socket.h"

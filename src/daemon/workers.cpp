@@ -53,8 +53,6 @@ std::expected<void, StartFailure> Workers::add_socket(Group& group, os::Fd fd) c
   const auto bound = os::local_endpoint(fd.get());
   if (!bound) return std::unexpected(explain(bound.error(), group.asked));
   group.bound = *bound;
-  // A successor may join the group only as the same user; as root, hand the socket over now.
-  (void)::fchown(fd.get(), plan_.uid, static_cast<gid_t>(-1));
   group.workers.push_back(
       std::make_unique<Worker>(std::move(fd), *bound, served_, os::random_seed(), plan_.calls));
   return {};
@@ -69,6 +67,11 @@ std::expected<Workers::Group, StartFailure> Workers::open(const Endpoint& endpoi
     if (const auto added = add_socket(group, std::move(*fd)); !added) {
       return std::unexpected(added.error());
     }
+  }
+  // A successor may join the group only as the same user: as root, hand the sockets over, but not
+  // before the group is complete.
+  for (const auto& worker : group.workers) {
+    (void)!::fchown(worker->fd(), plan_.uid, static_cast<gid_t>(-1));
   }
   const auto members = static_cast<std::uint32_t>(group.workers.size());
   // Without steering the kernel's own hash chooses, which is right as well, only less even.
