@@ -1,0 +1,129 @@
+#include "cli/program.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+#include "cli/command_line.h"
+#include "cli/commands.h"
+#include "config/show.h"
+#include "os/config_files.h"
+#include "version.h"
+
+namespace ntp::cli {
+namespace {
+
+constexpr int kOk = 0;
+constexpr int kFailed = 1;
+
+void complain(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+
+// A full disk or a closed pipe must not look like success.
+int print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return kOk;
+  complain(fmt::format("ntp-server: cannot write the output: {}\n",
+                       std::generic_category().message(errno)));
+  return kFailed;
+}
+
+std::expected<config::Sources, config::Problems> read_sources(const CommandLine& line) {
+  auto files = os::read_config_files(line.config);
+  if (!files) return std::unexpected(std::move(files.error()));
+  return config::Sources{
+      .files = std::move(*files), .environment = os::environment(), .flags = line.flags};
+}
+
+std::expected<config::Loaded, config::Problems> load(const CommandLine& line) {
+  const auto sources = read_sources(line);
+  if (!sources) return std::unexpected(sources.error());
+  return config::load(*sources);
+}
+
+int refuse(const config::Problems& problems) {
+  complain(config::show(problems));
+  complain(fmt::format("ntp-server: {} problem{} in the configuration\n", problems.size(),
+                       problems.size() == 1 ? "" : "s"));
+  return config::exit_code(problems);
+}
+
+int serve(const CommandLine& line) {
+  auto loaded = load(line);
+  if (!loaded) return refuse(loaded.error());
+  const Reload reload = [line]() -> std::expected<config::Settings, std::vector<std::string>> {
+    auto again = load(line);
+    if (again) return std::move(again->settings);
+    std::vector<std::string> lines;
+    for (const auto& problem : again.error()) lines.push_back(to_string(problem));
+    return std::unexpected(std::move(lines));
+  };
+  return run_server(std::move(loaded->settings), reload);
+}
+
+int check(const CommandLine& line) {
+  const auto sources = read_sources(line);
+  if (!sources) return refuse(sources.error());
+  const auto loaded = config::load(*sources);
+  if (!loaded) return refuse(loaded.error());
+  std::string text;
+  for (const auto& warning : loaded->settings.warnings)
+    text += fmt::format("warning: {}\n", warning);
+  text += "ok:";
+  for (const auto& file : sources->files) text += ' ' + file.name;
+  if (sources->files.empty()) text += " no configuration file";
+  return print(text + '\n');
+}
+
+int show(const CommandLine& line) {
+  const auto loaded = load(line);
+  if (!loaded) return refuse(loaded.error());
+  for (const auto& warning : loaded->settings.warnings) complain("warning: " + warning + '\n');
+  return print(config::show(*loaded, line.origins));
+}
+
+// The same place as the server's. A configuration that has become bad since the server started says
+// nothing of its health, so problems are no reason to fail here.
+int healthcheck(const CommandLine& line) {
+  auto options = line.healthcheck;
+  if (options.socket.empty()) {
+    if (const auto loaded = load(line)) options.socket = loaded->settings.health_socket;
+  }
+  return run_healthcheck(options);
+}
+
+int print_version() {
+  return print(fmt::format("ntp-server {} ({}, {})\n", kVersion, kCompiler, kMachine));
+}
+
+}  // namespace
+
+int run_program(std::vector<std::string> arguments) {
+  const auto line = parse_command_line(std::move(arguments));
+  if (!line) {
+    const auto& error = line.error();
+    complain(fmt::format("ntp-server: {}\nTry '{} --help'.\n", error.message, error.command));
+    return error.exit_code;
+  }
+  switch (line->command) {
+    case Command::run:
+      return serve(*line);
+    case Command::healthcheck:
+      return healthcheck(*line);
+    case Command::query:
+      return run_query(line->query);
+    case Command::check:
+      return check(*line);
+    case Command::config_show:
+      return show(*line);
+    case Command::version:
+      return print_version();
+    case Command::help:
+      return print(line->help);
+  }
+  return kFailed;
+}
+
+}  // namespace ntp::cli
