@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <numeric>
+
 namespace ntp::control {
 
 void Totals::add(const server::Counters& counters) noexcept {
@@ -11,10 +13,37 @@ void Totals::add(const server::Counters& counters) noexcept {
   for (std::size_t i = 0; i < drops.size(); ++i) drops[i] += counters.drops[i].read();
   replies += counters.replies.read();
   send_errors += counters.send_errors.read();
+  receive_errors += counters.receive_errors.read();
   stamps_missing += counters.stamps_missing.read();
   stamps_discarded += counters.stamps_discarded.read();
   for (std::size_t i = 0; i < latency.size(); ++i) latency[i] += counters.latency[i].read();
   latency_sum_ns += counters.latency_sum_ns.read();
+}
+
+std::uint64_t Totals::accepted() const noexcept {
+  return std::accumulate(versions.begin(), versions.end(), std::uint64_t{0});
+}
+
+std::uint64_t Totals::ignored() const noexcept {
+  return std::accumulate(drops.begin(), drops.end(), std::uint64_t{0});
+}
+
+bool is_synchronised(const Report& report) noexcept {
+  return report.serving && report.state.synchronised;
+}
+
+bool is_local_clock(const Report& report) noexcept {
+  return report.serving && !report.state.synchronised;
+}
+
+double root_dispersion_now_s(const Report& report) noexcept {
+  if (!report.serving) return server::kMaxDispersion_s;
+  return server::error_bound_s(report.state, report.raw_now) - report.state.root_delay_s / 2;
+}
+
+std::optional<double> error_bound_now_s(const Report& report) noexcept {
+  if (!is_synchronised(report)) return std::nullopt;
+  return server::error_bound_s(report.state, report.raw_now);
 }
 
 Verdict readiness(const Report& report, double max_error_s) {

@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ip.h"
@@ -23,13 +25,22 @@ struct Totals {
   std::array<std::uint64_t, server::kDropCount> drops{};
   std::uint64_t replies = 0;
   std::uint64_t send_errors = 0;
+  std::uint64_t receive_errors = 0;
   std::uint64_t stamps_missing = 0;
   std::uint64_t stamps_discarded = 0;
   std::array<std::uint64_t, server::kLatencyBuckets> latency{};
   std::uint64_t latency_sum_ns = 0;
 
   void add(const server::Counters& counters) noexcept;
+  std::uint64_t accepted() const noexcept;  // requests that earned a reply
+  std::uint64_t ignored() const noexcept;   // datagrams dropped for any reason
 };
+
+// The names of clock::HostStanding, in its order.
+inline constexpr std::array<std::string_view, 5> kStandings = {
+    "synchronised", "unreadable", "unsynchronised", "suspended", "too_uncertain"};
+static_assert(kStandings.size() ==
+              static_cast<std::size_t>(clock::HostStanding::too_uncertain) + 1);
 
 struct Report {
   std::string version;  // "V0.1"
@@ -49,6 +60,13 @@ struct Report {
   std::uint64_t reloads = 0;
   std::uint64_t reload_errors = 0;
 };
+
+// What replies say at raw_now. While the local clock is served by policy there is no bound against
+// true time: LOCL is never called synchronised.
+bool is_synchronised(const Report& report) noexcept;
+bool is_local_clock(const Report& report) noexcept;
+double root_dispersion_now_s(const Report& report) noexcept;  // kMaxDispersion_s when not serving
+std::optional<double> error_bound_now_s(const Report& report) noexcept;  // only when synchronised
 
 // "synchronised within X": the judgement of /readyz and of healthcheck --max-error.
 struct Verdict {

@@ -1,0 +1,211 @@
+#include "control/metrics.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdint>
+#include <initializer_list>
+#include <iterator>
+#include <limits>
+#include <span>
+#include <utility>
+
+namespace ntp::control {
+namespace {
+
+using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+// The exposition format: a family's two comments, then its samples.
+class Exposition {
+ public:
+  void family(std::string_view name, std::string_view type, std::string_view help) {
+    name_ = name;
+    fmt::format_to(end(), "# HELP {0} {2}\n# TYPE {0} {1}\n", name, type, help);
+  }
+
+  template <typename T>
+  void sample(T value, Labels labels = {}, std::string_view suffix = {}) {
+    fmt::format_to(end(), "{}{}", name_, suffix);
+    std::string_view before = "{";
+    for (const auto& [label, text] : labels) {
+      fmt::format_to(end(), "{}{}=\"", before, label);
+      append_label_value(text);
+      out_ += '"';
+      before = ",";
+    }
+    out_ += labels.size() > 0 ? "} " : " ";
+    append_number(value);
+    out_ += '\n';
+  }
+
+  template <typename T>
+  void gauge(std::string_view name, std::string_view help, T value) {
+    family(name, "gauge", help);
+    sample(value);
+  }
+
+  void counter(std::string_view name, std::string_view help, std::uint64_t value) {
+    family(name, "counter", help);
+    sample(value);
+  }
+
+  // `buckets` has one more entry than `edges`: what is above them all.
+  void histogram(std::string_view name, std::string_view help,
+                 std::span<const std::uint64_t> edges_ns, std::span<const std::uint64_t> buckets,
+                 double sum_s) {
+    family(name, "histogram", help);
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i < edges_ns.size(); ++i) {
+      below += buckets[i];
+      const auto edge = fmt::format("{}", static_cast<double>(edges_ns[i]) / 1e9);
+      sample(below, {{"le", edge}}, "_bucket");
+    }
+    below += buckets.back();
+    sample(below, {{"le", "+Inf"}}, "_bucket");
+    sample(sum_s, {}, "_sum");
+    sample(below, {}, "_count");
+  }
+
+  std::string take() { return std::move(out_); }
+
+ private:
+  std::back_insert_iterator<std::string> end() { return std::back_inserter(out_); }
+
+  void append_label_value(std::string_view text) {
+    for (const char c : text) {
+      if (c == '\n') {
+        out_ += "\\n";
+        continue;
+      }
+      if (c == '\\' || c == '"') out_ += '\\';
+      out_ += c;
+    }
+  }
+
+  void append_number(double value) {
+    if (std::isnan(value)) {
+      out_ += "NaN";
+    } else if (std::isinf(value)) {
+      out_ += value < 0 ? "-Inf" : "+Inf";
+    } else {
+      fmt::format_to(end(), "{}", value);
+    }
+  }
+  template <std::integral T>
+  void append_number(T value) {
+    fmt::format_to(end(), "{}", value);
+  }
+
+  std::string out_;
+  std::string_view name_;
+};
+
+void write_system(Exposition& out, const Report& report) {
+  const auto& state = report.state;
+  out.gauge("ntp_uptime_seconds", "Time since the server started.", report.uptime_s);
+  out.gauge("ntp_system_stratum", "Stratum of replies; 16 while leap is 3.",
+            report.serving ? int{state.stratum} : 16);
+  out.gauge("ntp_system_leap_indicator",
+            "Leap indicator of replies: 0 none, 1 insert, 2 delete, 3 not serving time.",
+            report.serving ? static_cast<int>(state.leap) : 3);
+  out.gauge("ntp_system_root_delay_seconds", "Root delay of replies.",
+            report.serving ? state.root_delay_s : 0.0);
+  out.gauge("ntp_system_root_dispersion_seconds", "Root dispersion of replies, aged to now.",
+            root_dispersion_now_s(report));
+  out.gauge("ntp_system_error_bound_seconds",
+            "Most that the served time can be wrong by: root delay / 2 + root dispersion; +Inf "
+            "while not synchronised.",
+            error_bound_now_s(report).value_or(std::numeric_limits<double>::infinity()));
+  out.gauge("ntp_system_synchronised",
+            "1 while the served time comes from a synchronised clock, 0 otherwise.",
+            is_synchronised(report) ? 1 : 0);
+  out.gauge("ntp_system_serving", "1 while replies carry time (leap is not 3), 0 otherwise.",
+            report.serving ? 1 : 0);
+  out.gauge("ntp_system_local_clock",
+            "1 while the local clock is served without being synchronised (LOCL), 0 otherwise.",
+            is_local_clock(report) ? 1 : 0);
+}
+
+void write_host(Exposition& out, const Report& report) {
+  const auto& host = report.host;
+  out.gauge("ntp_host_clock_synchronised",
+            "1 while the clock of the host is believed to be synchronised, 0 otherwise.",
+            host.standing == clock::HostStanding::synchronised ? 1 : 0);
+  out.family("ntp_host_clock_standing", "gauge",
+             "1 for the reason why the clock of the host is believed or not, 0 for the others.");
+  for (std::size_t i = 0; i < kStandings.size(); ++i) {
+    out.sample(host.standing == static_cast<clock::HostStanding>(i) ? 1 : 0,
+               {{"standing", kStandings[i]}});
+  }
+  out.counter("ntp_host_clock_steps_total", "Jumps of the clock of the host.", report.host_steps);
+  if (!host.reading.available) return;  // then the kernel has told nothing of the following
+  out.gauge("ntp_host_clock_maxerror_seconds", "Maximum error that the kernel states.",
+            static_cast<double>(host.reading.maxerror_us) / 1e6);
+  out.gauge("ntp_host_clock_esterror_seconds", "Estimated error that the kernel states.",
+            static_cast<double>(host.reading.esterror_us) / 1e6);
+  out.gauge("ntp_host_clock_offset_seconds", "Offset that the kernel has still to slew away.",
+            host.reading.offset_s);
+  out.gauge("ntp_host_clock_error_bound_seconds",
+            "Error bound made of what the kernel states, floor included.", host.error_bound_s);
+  out.gauge("ntp_host_clock_tai_offset_seconds",
+            "TAI - UTC that the kernel knows; 0: it was never told.", host.reading.tai_offset_s);
+}
+
+void write_packets(Exposition& out, const Totals& totals) {
+  out.counter("ntp_server_received_packets_total", "Datagrams received.", totals.received);
+  out.counter("ntp_server_accepted_packets_total", "Datagrams that earned a reply.",
+              totals.accepted());
+  out.counter("ntp_server_ignored_packets_total", "Datagrams dropped without a reply.",
+              totals.ignored());
+  out.family("ntp_server_dropped_packets_total", "counter",
+             "Datagrams dropped without a reply, by reason.");
+  for (std::size_t i = 0; i < server::kDropCount; ++i) {
+    out.sample(totals.drops[i], {{"reason", server::kDropLabels[i]}});
+  }
+  out.family("ntp_server_requests_total", "counter", "Requests answered, by NTP version.");
+  for (std::size_t version = 1; version < totals.versions.size(); ++version) {
+    out.sample(totals.versions[version], {{"version", fmt::format_int(version).str()}});
+  }
+  out.counter("ntp_server_sent_packets_total", "Replies that the kernel took.", totals.replies);
+  out.counter("ntp_server_response_send_errors_total", "Replies that the kernel refused.",
+              totals.send_errors);
+  out.counter("ntp_server_receive_errors_total", "Receive calls that failed.",
+              totals.receive_errors);
+  out.counter("ntp_server_receive_batches_total", "Receive calls that delivered datagrams.",
+              totals.batches);
+  out.counter("ntp_server_stamps_missing_total",
+              "Datagrams without a receive stamp of the kernel: the clock was read instead.",
+              totals.stamps_missing);
+  out.counter("ntp_server_stamps_discarded_total",
+              "Receive stamps that disagreed with the clock: it was read instead.",
+              totals.stamps_discarded);
+  out.histogram("ntp_server_response_latency_seconds",
+                "From the receive stamp of the kernel to handing it the reply.",
+                server::kLatencyEdges_ns, totals.latency,
+                static_cast<double>(totals.latency_sum_ns) / 1e9);
+}
+
+void write_process(Exposition& out, const Report& report) {
+  out.family("ntp_server_build_info", "gauge", "Always 1; the label tells the version.");
+  out.sample(1, {{"version", report.version}});
+  out.gauge("ntp_server_workers", "Threads that answer requests; 0: one thread does everything.",
+            report.workers);
+  out.gauge("ntp_server_workers_stalled", "Workers without a sign of life for over 3 s.",
+            report.workers_stalled);
+  out.family("ntp_server_reloads_total", "counter", "Reloads of the configuration, by result.");
+  out.sample(report.reloads, {{"result", "ok"}});
+  out.sample(report.reload_errors, {{"result", "error"}});
+}
+
+}  // namespace
+
+std::string metrics(const Report& report) {
+  Exposition out;
+  write_process(out, report);
+  write_system(out, report);
+  write_host(out, report);
+  write_packets(out, report.totals);
+  return out.take();
+}
+
+}  // namespace ntp::control

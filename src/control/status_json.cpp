@@ -1,0 +1,107 @@
+#include "control/status_json.h"
+
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "control/refid_text.h"
+#include "control/time_text.h"
+
+namespace ntp::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string_view leap_text(wire::Leap leap) {
+  switch (leap) {
+    case wire::Leap::none:
+      return "none";
+    case wire::Leap::insert:
+      return "insert";
+    case wire::Leap::remove:
+      return "delete";
+    case wire::Leap::unknown:
+      break;
+  }
+  return "unknown";
+}
+
+Json system_part(const Report& report) {
+  const auto& state = report.state;
+  const auto bound_s = error_bound_now_s(report);
+  Json system;
+  system["synchronised"] = is_synchronised(report);
+  system["serving"] = report.serving;
+  system["local_clock"] = is_local_clock(report);
+  system["leap"] = leap_text(report.serving ? state.leap : wire::Leap::unknown);
+  system["stratum"] = report.serving ? int{state.stratum} : 16;
+  system["precision"] = int{state.precision};
+  system["refid"] = report.serving ? Json(refid_text(state.refid, state.stratum)) : Json(nullptr);
+  system["reftime"] =
+      report.serving ? Json(rfc3339_utc(state.reftime.near(report.now))) : Json(nullptr);
+  system["root_delay_s"] = report.serving ? state.root_delay_s : 0.0;
+  system["root_dispersion_s"] = root_dispersion_now_s(report);
+  system["error_bound_s"] = bound_s ? Json(*bound_s) : Json(nullptr);
+  return system;
+}
+
+Json host_part(const Report& report) {
+  const auto& host = report.host;
+  Json part;
+  part["standing"] = kStandings[static_cast<std::size_t>(host.standing)];
+  part["steps"] = report.host_steps;
+  part["readable"] = host.reading.available;
+  if (!host.reading.available) return part;
+  part["error_bound_s"] = host.error_bound_s;
+  part["maxerror_s"] = static_cast<double>(host.reading.maxerror_us) / 1e6;
+  part["maxerror_is_meaningless"] = host.maxerror_is_meaningless;
+  part["esterror_s"] = static_cast<double>(host.reading.esterror_us) / 1e6;
+  part["offset_s"] = host.reading.offset_s;
+  part["tai_offset_s"] = host.reading.tai_offset_s;
+  return part;
+}
+
+Json packets_part(const Totals& totals) {
+  Json part;
+  part["received"] = totals.received;
+  part["accepted"] = totals.accepted();
+  part["ignored"] = totals.ignored();
+  part["sent"] = totals.replies;
+  part["send_errors"] = totals.send_errors;
+  part["receive_errors"] = totals.receive_errors;
+  part["batches"] = totals.batches;
+  part["stamps_missing"] = totals.stamps_missing;
+  part["stamps_discarded"] = totals.stamps_discarded;
+  Json& versions = part["versions"] = Json::object();
+  for (std::size_t version = 1; version < totals.versions.size(); ++version) {
+    versions[std::to_string(version)] = totals.versions[version];
+  }
+  Json& dropped = part["dropped"] = Json::object();
+  for (std::size_t i = 0; i < server::kDropCount; ++i) {
+    dropped[std::string(server::kDropLabels[i])] = totals.drops[i];
+  }
+  return part;
+}
+
+}  // namespace
+
+std::string status_json(const Report& report) {
+  const Verdict ready = readiness(report, report.ready_max_error_s);
+  Json status;
+  status["schema"] = kStatusSchema;
+  status["version"] = report.version;
+  status["time"] = rfc3339_utc(report.now);
+  status["uptime_s"] = report.uptime_s;
+  status["ready"] = {
+      {"ok", ready.good}, {"why", ready.why}, {"max_error_s", report.ready_max_error_s}};
+  status["system"] = system_part(report);
+  status["host_clock"] = host_part(report);
+  status["packets"] = packets_part(report.totals);
+  Json& listening = status["listening"] = Json::array();
+  for (const Endpoint& endpoint : report.listening) listening.push_back(to_string(endpoint));
+  status["workers"] = {{"count", report.workers}, {"stalled", report.workers_stalled}};
+  status["reloads"] = {{"ok", report.reloads}, {"error", report.reload_errors}};
+  // Replacing what is not UTF-8 instead of throwing: a page must not be able to end the program.
+  return status.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+}  // namespace ntp::control
