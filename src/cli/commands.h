@@ -3,18 +3,10 @@
 #pragma once
 
 #include <chrono>
-#include <expected>
-#include <functional>
 #include <optional>
 #include <string>
-#include <vector>
-
-#include "config/settings.h"
 
 namespace ntp::cli {
-
-// Loads the configuration again, from the same places; the problems as lines for the log.
-using Reload = std::function<std::expected<config::Settings, std::vector<std::string>>()>;
 
 struct HealthcheckOptions {
   std::optional<std::chrono::nanoseconds> max_error{};  // empty: liveness only
@@ -29,7 +21,6 @@ struct QueryOptions {
   std::chrono::nanoseconds timeout = std::chrono::seconds(2);  // for each answer
 };
 
-int run_server(config::Settings settings, const Reload& reload);
 int run_healthcheck(const HealthcheckOptions& options);  // 0 or 1 only
 int run_query(const QueryOptions& options);
 

@@ -10,6 +10,7 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "config/show.h"
+#include "daemon/server_process.h"
 #include "os/config_files.h"
 #include "version.h"
 
@@ -53,14 +54,14 @@ int refuse(const config::Problems& problems) {
 int serve(const CommandLine& line) {
   auto loaded = load(line);
   if (!loaded) return refuse(loaded.error());
-  const Reload reload = [line]() -> std::expected<config::Settings, std::vector<std::string>> {
+  const daemon::Reload reload = [line]() -> std::expected<config::Settings, std::vector<std::string>> {
     auto again = load(line);
     if (again) return std::move(again->settings);
     std::vector<std::string> lines;
     for (const auto& problem : again.error()) lines.push_back(to_string(problem));
     return std::unexpected(std::move(lines));
   };
-  return run_server(std::move(loaded->settings), reload);
+  return daemon::run_server(std::move(loaded->settings), reload);
 }
 
 int check(const CommandLine& line) {

@@ -60,9 +60,8 @@ void HealthChannel::on_connect() {
   if (clients_.size() >= kMaxClients) close(clients_.front()->number);
   auto client = std::make_unique<Client>();
   client->number = ++last_number_;
-  client->watch = loop_.watch(fd.get(), POLLIN, [this, number = client->number](short) {
-    on_input(number);
-  });
+  client->watch =
+      loop_.watch(fd.get(), POLLIN, [this, number = client->number](short) { on_input(number); });
   client->fd = std::move(fd);
   clients_.push_back(std::move(client));
 }
@@ -73,7 +72,8 @@ void HealthChannel::on_input(std::uint64_t number) {
   char buffer[kMaxLine];
   const ssize_t size = ::recv(client->fd.get(), buffer, sizeof buffer, 0);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (size <= 0 || client->asked || client->text.size() + static_cast<std::size_t>(size) > kMaxLine) {
+  if (size <= 0 || client->asked ||
+      client->text.size() + static_cast<std::size_t>(size) > kMaxLine) {
     return close(number);
   }
   client->text.append(buffer, static_cast<std::size_t>(size));

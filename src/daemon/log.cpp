@@ -37,13 +37,12 @@ void Log::debug(std::string message, Fields fields) {
 void Log::write(config::LogLevel level, std::string message, Fields fields) {
   if (level > level_.load(std::memory_order_relaxed)) return;
   const RealTime now = os::real_now();
-  const auto unix_s =
-      std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count();
+  const auto unix_s = std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count();
   const control::LogEvent event{
       .time = now, .level = level, .message = std::move(message), .fields = std::move(fields)};
-  const std::string line =
-      control::format_line(event, format_.load(std::memory_order_relaxed),
-                           std::chrono::seconds(os::utc_offset_s(unix_s))) + "\n";
+  const std::string line = control::format_line(event, format_.load(std::memory_order_relaxed),
+                                                std::chrono::seconds(os::utc_offset_s(unix_s))) +
+                           "\n";
   pollfd reader{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
   if (::poll(&reader, 1, kPatience_ms) <= 0) return;
   (void)!::write(STDOUT_FILENO, line.data(), line.size());

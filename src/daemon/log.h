@@ -1,4 +1,5 @@
-// The log of the process: whole lines on standard output. Any thread may call; never the packet path.
+// The log of the process: whole lines on standard output. Any thread may call; never the packet
+// path.
 #pragma once
 
 #include <atomic>

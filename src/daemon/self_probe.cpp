@@ -93,8 +93,8 @@ void SelfProbe::on_reply(Target& target) {
   const ssize_t size = ::recv(target.fd.get(), buffer.data(), buffer.size(), 0);
   if (size < 0) return;
   const RealTime now = os::real_now();
-  const auto reply = client::measure(std::span(buffer).first(static_cast<std::size_t>(size)),
-                                     nonce_, now, now);
+  const auto reply =
+      client::measure(std::span(buffer).first(static_cast<std::size_t>(size)), nonce_, now, now);
   if (!reply) return;
   target.ours = std::ranges::any_of(workers_.of(target.bound), [this](const Worker* worker) {
     return worker->counters().probe_seen.load(std::memory_order_acquire) == nonce_;

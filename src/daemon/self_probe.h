@@ -14,8 +14,8 @@
 namespace ntp::daemon {
 
 struct ProbeResult {
-  bool answered = false;    // every listening endpoint gave a right answer
-  std::string text;         // for people: "answered in 0.12 ms"
+  bool answered = false;  // every listening endpoint gave a right answer
+  std::string text;       // for people: "answered in 0.12 ms"
 };
 
 // One round at a time; whoever asks during a round gets its result. Service thread only.

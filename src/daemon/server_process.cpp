@@ -128,8 +128,8 @@ void ServerProcess::drop_privileges() {
     log_.warning(fmt::format("staying uid 0 ({}); every capability is given up all the same",
                              standing.why_kept));
   } else if (standing.changed_user) {
-    log_.info("gave up root", {{"uid", fmt::to_string(standing.uid)},
-                               {"gid", fmt::to_string(standing.gid)}});
+    log_.info("gave up root",
+              {{"uid", fmt::to_string(standing.uid)}, {"gid", fmt::to_string(standing.gid)}});
   }
 }
 
@@ -246,8 +246,8 @@ control::Verdict ServerProcess::liveness(const control::Report& report) const {
 void ServerProcess::answer_health(const HealthQuestion& question,
                                   const HealthChannel::Answer& answer) {
   housekeeping();
-  const auto timeout = std::max<std::chrono::milliseconds>(question.timeout - kProbeMargin,
-                                                           question.timeout / 2);
+  const auto timeout =
+      std::max<std::chrono::milliseconds>(question.timeout - kProbeMargin, question.timeout / 2);
   probe_.start(timeout, [this, question, answer](const ProbeResult& probe) {
     const control::Report now = report();
     const control::Verdict alive = liveness(now);
@@ -296,8 +296,7 @@ http::Routes ServerProcess::routes() const {
          return http::Response{.content_type = "application/json",
                                .body = control::status_json(report())};
        }},
-      {"/healthz",
-       [this, verdict](const http::Request&) { return verdict(liveness(report())); }},
+      {"/healthz", [this, verdict](const http::Request&) { return verdict(liveness(report())); }},
       {"/readyz",
        [this, verdict](const http::Request&) {
          const auto now = report();
@@ -334,8 +333,9 @@ void ServerProcess::apply(config::Settings next) {
     if (!changed) {
       ++reload_errors_;
       log_.error(changed.error().text);
-      log_.error("the new configuration cannot be served (binding a port below 1024 needs a "
-                 "restart); the old one stays in force");
+      log_.error(
+          "the new configuration cannot be served (binding a port below 1024 needs a "
+          "restart); the old one stays in force");
       return;
     }
     watch_workers();

@@ -10,9 +10,12 @@ namespace {
 
 std::string_view describe(clock::HostStanding standing) {
   switch (standing) {
-    case clock::HostStanding::synchronised: return "the host's clock is synchronised";
-    case clock::HostStanding::unreadable: return "the kernel does not tell the state of its clock";
-    case clock::HostStanding::unsynchronised: return "the host's clock is not synchronised";
+    case clock::HostStanding::synchronised:
+      return "the host's clock is synchronised";
+    case clock::HostStanding::unreadable:
+      return "the kernel does not tell the state of its clock";
+    case clock::HostStanding::unsynchronised:
+      return "the host's clock is not synchronised";
     case clock::HostStanding::suspended:
       return "the machine was suspended and nothing has corrected its clock since";
     case clock::HostStanding::too_uncertain:
@@ -26,7 +29,9 @@ std::string_view describe(clock::HostStanding standing) {
 Timekeeper::Timekeeper(Served& served, Log& log, const clock::HostPolicy& policy, int precision)
     : served_(served), log_(log), policy_(policy), clock_(precision) {}
 
-void Timekeeper::start() { thread_ = std::thread([this] { run(); }); }
+void Timekeeper::start() {
+  thread_ = std::thread([this] { run(); });
+}
 
 void Timekeeper::stop() {
   if (!thread_.joinable()) return;
@@ -80,14 +85,16 @@ void Timekeeper::report(const clock::HostView& now, const server::ServerState& s
     log_.info(why, {{"stratum", fmt::to_string(state.stratum)},
                     {"error_bound", fmt::format("{:.6f}s", now.error_bound_s)}});
     if (now.maxerror_is_meaningless) {
-      log_.warning("the host's time daemon resets the kernel's error to 0; "
-                   "host_clock.error_unknown is added to the bound instead of error_floor");
+      log_.warning(
+          "the host's time daemon resets the kernel's error to 0; "
+          "host_clock.error_unknown is added to the bound instead of error_floor");
     }
   } else if (state.leap != wire::Leap::unknown) {
-    log_.warning(fmt::format("NOT SYNCHRONISED: {}; serving the local clock at stratum {} "
-                             "(refid LOCL). Set server.unsynchronised = \"refuse\" to serve no "
-                             "time instead, or synchronise the host",
-                             why, state.stratum));
+    log_.warning(
+        fmt::format("NOT SYNCHRONISED: {}; serving the local clock at stratum {} "
+                    "(refid LOCL). Set server.unsynchronised = \"refuse\" to serve no "
+                    "time instead, or synchronise the host",
+                    why, state.stratum));
   } else {
     log_.warning(fmt::format("NOT SYNCHRONISED: {}; replies say so (leap 3)", why));
   }

@@ -31,7 +31,9 @@ Worker::Worker(os::Fd socket, Endpoint local, const Served& served, std::uint64_
   counters_.heartbeat_ns = os::raw_now().time_since_epoch().count();
 }
 
-void Worker::start() { thread_ = std::thread([this] { run(); }); }
+void Worker::start() {
+  thread_ = std::thread([this] { run(); });
+}
 
 void Worker::stop() {
   if (!thread_.joinable()) return;
@@ -78,8 +80,8 @@ std::size_t Worker::plan(std::size_t count) noexcept {
   const wire::Header clock = server::describe_clock(served_.state.read(), now);
   std::size_t pending = 0;
   for (std::size_t slot = 0; slot < count; ++slot) {
-    const auto reply = server::respond(batch_.arrival(slot), clock, policy_,
-                                       arrival_time(slot, read_at));
+    const auto reply =
+        server::respond(batch_.arrival(slot), clock, policy_, arrival_time(slot, read_at));
     if (!reply) {
       counters_.drops[static_cast<std::size_t>(reply.error())].add(1);
       continue;
@@ -93,7 +95,8 @@ std::size_t Worker::plan(std::size_t count) noexcept {
   return pending;
 }
 
-// The kernel's stamp, unless it disagrees with the clock: then the reading, and never silence (G10).
+// The kernel's stamp, unless it disagrees with the clock: then the reading, and never silence
+// (G10).
 NtpTimestamp Worker::arrival_time(std::size_t slot, RealTime read_at) noexcept {
   const auto stamp = batch_.stamp(slot);
   if (!stamp) {

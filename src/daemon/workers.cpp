@@ -202,8 +202,8 @@ control::Totals Workers::totals() const {
 int Workers::stalled(RawTime now) const {
   if (plan_.per_endpoint == 0) return 0;  // the one thread is the one that asks
   return static_cast<int>(std::ranges::count_if(all(), [now](const Worker* worker) {
-    const RawTime alive{std::chrono::nanoseconds(
-        worker->counters().heartbeat_ns.load(std::memory_order_relaxed))};
+    const RawTime alive{
+        std::chrono::nanoseconds(worker->counters().heartbeat_ns.load(std::memory_order_relaxed))};
     return now - alive > kStalled;
   }));
 }

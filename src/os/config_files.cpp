@@ -81,7 +81,7 @@ void read_file(const std::string& path, Missing missing, std::vector<FileText>& 
     problems.push_back(failure(path, "cannot be opened", errno));
     return;
   }
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.get(), &status) != 0) {
     problems.push_back(failure(path, "cannot be examined", errno));
     return;

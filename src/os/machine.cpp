@@ -61,8 +61,8 @@ std::string time_zone_problem() {
   const char* directory = std::getenv("TZDIR");
   const std::filesystem::path base = directory != nullptr ? directory : "/usr/share/zoneinfo";
   std::error_code ignored;
-  if (std::filesystem::is_regular_file(zone.starts_with('/') ? std::filesystem::path(zone)
-                                                             : base / zone, ignored)) {
+  if (std::filesystem::is_regular_file(
+          zone.starts_with('/') ? std::filesystem::path(zone) : base / zone, ignored)) {
     return {};
   }
   // A POSIX rule such as "CET-1CEST" needs no file: letters or <…>, then an offset.
@@ -87,7 +87,7 @@ std::uint64_t random_seed() noexcept {
 }
 
 void install_signal_flags() noexcept {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = on_signal;
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaction(number, &action, nullptr);
   action.sa_handler = SIG_IGN;

@@ -53,8 +53,7 @@ std::expected<Received, Error> receive(int fd, std::span<std::byte> buffer) {
 std::expected<client::Measurement, std::string> await(int fd, std::uint64_t value, RealTime sent,
                                                       RawTime deadline) {
   for (;;) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - raw_now()).count();
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - raw_now()).count();
     pollfd ready{.fd = fd, .events = POLLIN, .revents = 0};
     const int count = left > 0 ? ::poll(&ready, 1, static_cast<int>(left)) : 0;
     if (count < 0 && errno == EINTR) continue;

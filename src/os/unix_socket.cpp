@@ -52,13 +52,12 @@ std::expected<Fd, Error> listen_unix(const std::string& path) {
   const auto address = unix_address(path);
   if (!address) return std::unexpected(address.error());
   if (connect_unix(path)) return std::unexpected(Error{"listen on " + path, EADDRINUSE});
-  struct stat old {};
+  struct stat old{};
   if (::lstat(path.c_str(), &old) == 0 && S_ISSOCK(old.st_mode)) ::unlink(path.c_str());
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return std::unexpected(Error::last("open a Unix socket"));
   const mode_t before = ::umask(0177);
-  const int bound =
-      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address);
+  const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address);
   const int code = errno;
   ::umask(before);
   if (bound != 0) return std::unexpected(Error{"listen on " + path, code});

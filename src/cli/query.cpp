@@ -1,0 +1,137 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+#include "base/ip.h"
+#include "cli/commands.h"
+#include "control/refid_text.h"
+#include "os/ntp_exchange.h"
+
+namespace ntp::cli {
+namespace {
+
+constexpr int kUnavailable = 69;  // EX_UNAVAILABLE
+constexpr int kUsage = 2;
+constexpr std::uint16_t kNtpPort = 123;
+
+struct Target {
+  std::string host;
+  std::uint16_t port = kNtpPort;
+};
+
+// "HOST", "HOST:PORT", "2001:db8::1", "[2001:db8::1]:PORT".
+std::optional<Target> parse_target(const std::string& text) {
+  if (const auto endpoint = parse_endpoint(text, kNtpPort)) {
+    return Target{to_string(endpoint->address), endpoint->port};
+  }
+  const auto colon = text.find(':');
+  if (colon == std::string::npos) return Target{.host = text};
+  if (text.find(':', colon + 1) != std::string::npos) return std::nullopt;
+  const auto port = parse_endpoint("0.0.0.0" + text.substr(colon), kNtpPort);
+  if (!port || colon == 0) return std::nullopt;
+  return Target{text.substr(0, colon), port->port};
+}
+
+const char* leap_text(wire::Leap leap) {
+  switch (leap) {
+    case wire::Leap::none:
+      return "none";
+    case wire::Leap::insert:
+      return "insert";
+    case wire::Leap::remove:
+      return "delete";
+    case wire::Leap::unknown:
+      return "unsynchronised";
+  }
+  return "";
+}
+
+void print_line(const Endpoint& server, const client::Measurement& m) {
+  fmt::print(
+      "{}  stratum {}  offset {:+.6f} s  delay {:.6f} s  root distance {:.6f} s  leap {}  refid "
+      "{}\n",
+      to_string(server), m.reply.stratum, m.offset_s, m.delay_s, m.root_distance_s,
+      leap_text(m.reply.leap), control::refid_text(m.reply.refid, m.reply.stratum));
+}
+
+nlohmann::json as_json(const client::Measurement& m) {
+  return {{"offset_s", m.offset_s},
+          {"delay_s", m.delay_s},
+          {"root_distance_s", m.root_distance_s},
+          {"root_delay_s", m.reply.root_delay.seconds()},
+          {"root_dispersion_s", m.reply.root_dispersion.seconds()},
+          {"stratum", m.reply.stratum},
+          {"leap", leap_text(m.reply.leap)},
+          {"refid", control::refid_text(m.reply.refid, m.reply.stratum)},
+          {"version", m.reply.version},
+          {"precision", m.reply.precision},
+          {"poll", m.reply.poll}};
+}
+
+struct Outcome {
+  Endpoint server;
+  std::vector<client::Measurement> samples;
+  std::string failure;  // of the last question that got no answer
+};
+
+// The first address that answers is asked for the rest as well.
+Outcome ask(const std::vector<Endpoint>& addresses, const QueryOptions& options) {
+  Outcome outcome;
+  for (const Endpoint& address : addresses) {
+    outcome.server = address;
+    for (int i = 0; i < options.count; ++i) {
+      const auto measured = os::exchange(address, options.timeout);
+      if (!measured) {
+        outcome.failure = fmt::format("{}: {}", to_string(address), measured.error());
+        if (outcome.samples.empty() && &address != &addresses.back()) break;
+        continue;
+      }
+      outcome.samples.push_back(*measured);
+      if (!options.json) print_line(address, *measured);
+      std::fflush(stdout);
+    }
+    if (!outcome.samples.empty()) break;
+  }
+  return outcome;
+}
+
+void print_json(const QueryOptions& options, const Outcome& outcome) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const auto& sample : outcome.samples) all.push_back(as_json(sample));
+  nlohmann::json document{{"query", options.host},
+                          {"server", to_string(outcome.server)},
+                          {"sent", options.count},
+                          {"received", outcome.samples.size()},
+                          {"samples", all}};
+  if (!outcome.samples.empty()) {  // the quickest round trip tells most
+    document["best"] =
+        as_json(*std::ranges::min_element(outcome.samples, {}, &client::Measurement::delay_s));
+  }
+  fmt::print("{}\n", document.dump(2));
+}
+
+}  // namespace
+
+int run_query(const QueryOptions& options) {
+  const auto target = parse_target(options.host);
+  if (!target) {
+    fmt::print(stderr, "ntp-server: \"{}\" is not HOST or HOST:PORT (IPv6: [ADDRESS]:PORT)\n",
+               options.host);
+    return kUsage;
+  }
+  const auto addresses = os::resolve(target->host, target->port);
+  if (!addresses) {
+    fmt::print(stderr, "ntp-server: cannot find {}: {}\n", target->host, addresses.error());
+    return kUnavailable;
+  }
+  const Outcome outcome = ask(*addresses, options);
+  if (options.json) print_json(options, outcome);
+  if (!outcome.failure.empty()) fmt::print(stderr, "ntp-server: {}\n", outcome.failure);
+  return outcome.samples.empty() ? kUnavailable : 0;
+}
+
+}  // namespace ntp::cli
