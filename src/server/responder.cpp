@@ -61,6 +61,15 @@ NtpTimestamp with_noise(NtpTimestamp stamp, int precision, NoiseSource& noise) n
   return {(stamp.bits & ~mask) | (noise.next() & mask)};
 }
 
+// G10: the clock cannot have been set after the packet came; the host stepped back. Zero is no
+// time: a clock that was never set must not look as if it had been (RFC 5905 section 7.3), and as a
+// signed difference zero lies in the future for half of every era.
+void keep_reftime_behind_rec(wire::Header& reply) noexcept {
+  if (reply.reftime.bits != 0 && difference(reply.rec, reply.reftime) < 0) {
+    reply.reftime = reply.rec;
+  }
+}
+
 }  // namespace
 
 bool is_serving(const ServerState& state, RawTime now) noexcept {
@@ -110,7 +119,7 @@ std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::He
       std::clamp<int>(std::max(request.poll, policy.poll_minimum), kMinPoll, kMaxPoll));
   reply.org = request.xmt;
   reply.rec = rec;
-  if (difference(rec, reply.reftime) < 0) reply.reftime = rec;  // the host stepped back: G10
+  keep_reftime_behind_rec(reply);
   return reply;
 }
 
@@ -119,7 +128,7 @@ void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSo
   reply.rec = with_noise(reply.rec, reply.precision, noise);
   reply.xmt = with_noise(xmt, reply.precision, noise);
   if (difference(reply.xmt, reply.rec) < 0) reply.xmt = reply.rec;
-  if (difference(reply.rec, reply.reftime) < 0) reply.reftime = reply.rec;
+  keep_reftime_behind_rec(reply);
 
   NTP_CHECK(arrival.payload.size() >= wire::kHeaderSize);                          // G1
   NTP_CHECK(reply.mode == Mode::server || reply.mode == Mode::symmetric_passive);  // G3

@@ -125,6 +125,17 @@ TEST(Seal, StampsKeepTheirOrderWhenTheHostStepsBackInBetween) {  // G10
   EXPECT_GE(difference(sent.rec, sent.reftime), 0);
 }
 
+TEST(Seal, AClockThatWasNeverSetKeepsAReftimeOfZero) {  // RFC 5905 section 7.3
+  const auto bytes = encoded(wire::Header{});
+  auto reply = respond(from_client(bytes), describe_clock(ServerState{}, kNow), {}, kRec);
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->reftime.bits, 0u);
+  std::array<std::byte, 48> out;
+  NoiseSource noise(1);
+  seal(*reply, from_client(bytes), kRec, noise, out);
+  EXPECT_EQ(wire::parse_header(out).reftime.bits, 0u);
+}
+
 TEST(Seal, NoiseStaysBelowThePrecisionAndFollowsTheSeed) {  // G10, G14
   wire::Header request;
   const auto bytes = encoded(request);
