@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Writes the wire case table.
+
+  make_cases.py                 write tests/wire/cases.tsv
+  make_cases.py --check         fail if the committed table is not what this program writes
+  make_cases.py --full FILE     write the table with the whole cross product of extension fields
+  make_cases.py --corpus FOLDER write the seeds of the fuzz targets
+"""
+
+import argparse
+import itertools
+import sys
+from pathlib import Path
+
+import case_fields
+import case_headers
+from case_table import Silence, to_line, unpack
+
+TABLE = Path(__file__).with_name("cases.tsv")
+HEAD = """\
+# The wire case table: what an NTP server with keys, NTS and version 5 off does with a datagram.
+# Written by tests/wire/make_cases.py, which states every decision; do not edit by hand.
+# id	section	source	payload	expect	(notation: tests/wire/case_table.py)
+"""
+
+
+def cases(full=False):
+    groups = list(case_headers.GROUPS + case_fields.GROUPS)
+    if full:
+        groups.append(case_fields.all_fields)
+    seen = set()
+    for case in itertools.chain.from_iterable(group() for group in groups):
+        if case.id in seen and full:
+            continue                                  # the sweep holds what a group picked of it
+        assert case.id not in seen, f"two cases are called {case.id}"
+        seen.add(case.id)
+        yield case
+
+
+def text_of(full=False):
+    lines = []
+    for case in cases(full):
+        line = to_line(case)
+        assert unpack(line.split("\t")[3]) == case.payload, case.id
+        lines.append(line + "\n")
+    return HEAD + "".join(lines)
+
+
+def write_corpus(folder, limit=100):
+    """Some of every group, short ones first: what the fuzzers start from."""
+    groups = {}
+    for case in cases():
+        if len(case.payload) <= 600:
+            groups.setdefault((case.id.split("/")[0], str(case.expect).split(" ")[1][:8]),
+                              []).append(case)
+    chosen = {}
+    for turn in range(limit):
+        for found in groups.values():
+            if turn < len(found) and len(chosen) < limit:
+                case = found[turn * 7 % len(found)]
+                chosen[case.payload] = case
+    folder.mkdir(parents=True, exist_ok=True)
+    for case in chosen.values():
+        (folder / case.id.replace("/", "_")).write_bytes(case.payload)
+    return len(chosen)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--check", action="store_true")
+    options.add_argument("--full", type=Path)
+    options.add_argument("--corpus", type=Path)
+    chosen = options.parse_args()
+    if chosen.full:
+        chosen.full.write_text(text_of(full=True), encoding="ascii")
+    elif chosen.corpus:
+        print(f"{write_corpus(chosen.corpus)} seeds in {chosen.corpus}")
+    elif chosen.check:
+        if TABLE.read_text(encoding="ascii") != text_of():
+            sys.exit(f"{TABLE.name} is not what make_cases.py writes: run tests/wire/make_cases.py")
+        print(f"{TABLE.name}: {sum(1 for _ in cases())} cases, as make_cases.py writes them")
+    else:
+        TABLE.write_text(text_of(), encoding="ascii")
+        found = list(cases())
+        silent = sum(isinstance(case.expect, Silence) for case in found)
+        print(f"{len(found)} cases: {len(found) - silent} replies, {silent} silences")
+
+
+if __name__ == "__main__":
+    main()
