@@ -127,7 +127,8 @@ void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSo
           std::span<std::byte, wire::kHeaderSize> out) noexcept {
   reply.rec = with_noise(reply.rec, reply.precision, noise);
   reply.xmt = with_noise(xmt, reply.precision, noise);
-  if (difference(reply.xmt, reply.rec) < 0) reply.xmt = reply.rec;
+  // The host stepped back in between (or the noise says so): the younger reading is the right one.
+  if (difference(reply.xmt, reply.rec) < 0) reply.rec = reply.xmt;
   keep_reftime_behind_rec(reply);
 
   NTP_CHECK(arrival.payload.size() >= wire::kHeaderSize);                          // G1

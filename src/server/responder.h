@@ -36,8 +36,9 @@ wire::Header describe_clock(const ServerState& state, RawTime now) noexcept;
 std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
                                           const Policy& policy, NtpTimestamp rec) noexcept;
 
-// Sets xmt (never before rec), fills the bits of rec and xmt that the clock cannot resolve with
-// noise (RFC 5905 section 6), checks the golden rules and writes the octets to send.
+// Sets xmt, fills the bits of rec and xmt that the clock cannot resolve with noise (RFC 5905
+// section 6), checks the golden rules and writes the octets to send. A rec after xmt gives way: the
+// clock was stepped back in between, and xmt is the younger reading.
 void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSource& noise,
           std::span<std::byte, wire::kHeaderSize> out) noexcept;
 

@@ -119,8 +119,10 @@ TEST(Seal, StampsKeepTheirOrderWhenTheHostStepsBackInBetween) {  // G10
   auto reply = respond(from_client(bytes), describe_clock(synchronised(), kNow), {}, kRec);
   std::array<std::byte, 48> out;
   NoiseSource noise(1);
-  seal(*reply, from_client(bytes), {kRec.bits - (1ull << 32)}, noise, out);
+  const NtpTimestamp after_the_step{kRec.bits - (1ull << 32)};
+  seal(*reply, from_client(bytes), after_the_step, noise, out);
   const auto sent = wire::parse_header(out);
+  EXPECT_LT(std::abs(difference_s(sent.xmt, after_the_step)), 0x1p-24) << "the stepped clock wins";
   EXPECT_GE(difference(sent.xmt, sent.rec), 0);
   EXPECT_GE(difference(sent.rec, sent.reftime), 0);
 }
