@@ -166,4 +166,10 @@ LogLimiter::Permit LogLimiter::ask(RawTime now) noexcept {
   return {true, std::exchange(suppressed_, 0)};
 }
 
+LogLimiter::Permit LogLimiter::settle(RawTime now) noexcept {
+  if (suppressed_ == 0 || paid_until_ + kLine > now + kBurst * kLine) return {};
+  paid_until_ = std::max(paid_until_, now) + kLine;
+  return {true, std::exchange(suppressed_, 0)};
+}
+
 }  // namespace ntp::control

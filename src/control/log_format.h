@@ -41,6 +41,8 @@ class LogLimiter {
   };
   // The line that tells of those suppressed is paid for as well.
   Permit ask(RawTime now) noexcept;
+  // For whoever falls silent after a flood: granted when there is something untold and a line left.
+  Permit settle(RawTime now) noexcept;
 
  private:
   static constexpr std::chrono::nanoseconds kLine = std::chrono::milliseconds(100);

@@ -84,6 +84,7 @@ class ServerProcess {
   void arm_housekeeping();
   void housekeeping();
   void print_requests();
+  void tell_suppressed(const control::LogLimiter::Permit& permit) const;
   void answer_health(const HealthQuestion& question, const HealthChannel::Answer& answer);
   control::Verdict liveness(const control::Report& report) const;
   control::Report report() const;
@@ -115,6 +116,7 @@ class ServerProcess {
 
 std::expected<void, StartFailure> ServerProcess::bind() {
   os::raise_bind_capability();
+  os::make_runtime_directory(settings_.server.uid, settings_.server.gid);
   if (const auto fds = os::take_listen_fds(); !fds.empty()) {
     socket_activated_ = true;
     return workers_.adopt(fds);
@@ -224,12 +226,16 @@ void ServerProcess::print_requests() {
       std::string line = note->received > 0 ? fmt::format("Received {} packets", note->received)
                                             : "Sent to " + to_string(note->sent_to);
       const auto permit = request_lines_.ask(loop_.now());
-      if (permit.suppressed > 0) {
-        log_.info(fmt::format("suppressed {} lines about requests", permit.suppressed));
-      }
+      tell_suppressed(permit);
       if (permit.granted) log_.info(std::move(line));
     }
   }
+  tell_suppressed(request_lines_.settle(loop_.now()));
+}
+
+void ServerProcess::tell_suppressed(const control::LogLimiter::Permit& permit) const {
+  if (permit.suppressed == 0) return;
+  log_.info(fmt::format("suppressed {} lines about requests", permit.suppressed));
 }
 
 control::Verdict ServerProcess::liveness(const control::Report& report) const {
@@ -379,13 +385,14 @@ int ServerProcess::run() {
     log_.error(bound.error().text);
     return bound.error().exit_code;
   }
+  greet();
   drop_privileges();
   start_threads();
-  greet();
   open_health_channel();
   arm_housekeeping();
   open_http();
   os::notify_systemd("READY=1\nSTATUS=serving");
+  log_.info("ready", {{"start", fmt::format("{:.1f}ms", seconds(loop_.now() - started_) * 1e3)}});
   while (!os::stop_requested()) {
     loop_.run_once(kLongestWait);
     if (os::take_reload_request()) reload();

@@ -8,6 +8,7 @@
 
 #include "os/machine.h"
 #include "os/port_owner.h"
+#include "os/privileges.h"
 #include "os/udp_socket.h"
 
 namespace ntp::daemon {
@@ -43,6 +44,11 @@ StartFailure explain(const os::Error& error, const Endpoint& endpoint) {
   }
 }
 
+std::expected<os::Fd, os::Error> open_as(std::uint32_t uid, const Endpoint& endpoint) {
+  const os::SocketOwner owner(uid);
+  return os::open_ntp_socket(endpoint);
+}
+
 bool is_missing_family(int code) {
   return code == EAFNOSUPPORT || code == EADDRNOTAVAIL || code == EPROTONOSUPPORT;
 }
@@ -62,16 +68,11 @@ std::expected<Workers::Group, StartFailure> Workers::open(const Endpoint& endpoi
   Group group{.asked = endpoint, .bound = endpoint, .workers = {}};
   for (int i = 0; i < std::max(1, plan_.per_endpoint); ++i) {
     // Port 0 is chosen by the kernel once; the other members of the group share that choice.
-    auto fd = os::open_ntp_socket(group.bound);
+    auto fd = open_as(plan_.uid, group.bound);
     if (!fd) return std::unexpected(explain(fd.error(), endpoint));
     if (const auto added = add_socket(group, std::move(*fd)); !added) {
       return std::unexpected(added.error());
     }
-  }
-  // A successor may join the group only as the same user: as root, hand the sockets over, but not
-  // before the group is complete.
-  for (const auto& worker : group.workers) {
-    (void)!::fchown(worker->fd(), plan_.uid, static_cast<gid_t>(-1));
   }
   const auto members = static_cast<std::uint32_t>(group.workers.size());
   // Without steering the kernel's own hash chooses, which is right as well, only less even.

@@ -2,7 +2,9 @@
 
 #include <grp.h>
 #include <linux/capability.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,6 +35,15 @@ void raise_bind_capability() noexcept {
   sets[0].effective |= sets[0].permitted & (1u << CAP_NET_BIND_SERVICE);
   set_capabilities(sets);
 }
+
+void make_runtime_directory(std::uint32_t uid, std::uint32_t gid) noexcept {
+  constexpr const char* kDirectory = "/run/ntp-server";
+  if (::geteuid() != 0 || ::mkdir(kDirectory, 0755) != 0) return;
+  (void)!::chown(kDirectory, uid, gid);
+}
+
+SocketOwner::SocketOwner(std::uint32_t uid) noexcept : before_(::setfsuid(uid)) {}
+SocketOwner::~SocketOwner() { ::setfsuid(static_cast<uid_t>(before_)); }
 
 Standing drop_privileges(std::uint32_t uid, std::uint32_t gid) {
   Standing standing;

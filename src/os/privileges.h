@@ -10,6 +10,23 @@ namespace ntp::os {
 // "=p", never "=ep", which would keep the program from starting at all under --cap-drop ALL.
 void raise_bind_capability() noexcept;
 
+// As root: makes /run/ntp-server, where the health channel then finds its place, for uid:gid.
+void make_runtime_directory(std::uint32_t uid, std::uint32_t gid) noexcept;
+
+// While it lives, sockets that this thread opens belong to `uid`: the kernel lets only sockets of
+// one user share a port, and a successor of ours may already run without root. As root only;
+// otherwise nothing changes.
+class SocketOwner {
+ public:
+  explicit SocketOwner(std::uint32_t uid) noexcept;
+  ~SocketOwner();
+  SocketOwner(const SocketOwner&) = delete;
+  SocketOwner& operator=(const SocketOwner&) = delete;
+
+ private:
+  int before_;
+};
+
 // Where the process stands after the sockets are bound.
 struct Standing {
   std::uint32_t uid = 0;

@@ -18,11 +18,11 @@ namespace ntp::os {
 // How the kernel is asked: many datagrams a call, or one (simulators and the smallest machines).
 enum class Calls : bool { one, many };
 
-// Not thread-safe; about 90 KiB, so it lives on the heap. After receive() the slots 0..n-1 hold
+// Not thread-safe; about 150 KiB, so it lives on the heap. After receive() the slots 0..n-1 hold
 // datagrams until the next receive().
 class UdpBatch {
  public:
-  static constexpr std::size_t kSlots = 32;
+  static constexpr std::size_t kSlots = 64;
 
   UdpBatch(bool is_v4, std::uint16_t local_port, Calls calls) noexcept;
 

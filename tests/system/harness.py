@@ -10,7 +10,7 @@ def enter_own_network():
     if os.environ.get("NTP_TEST_NETNS") != "1":
         os.environ["NTP_TEST_NETNS"] = "1"
         os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
-    for command in ("link set lo up", "link add outside type dummy", "addr add 192.0.2.1/24 dev outside",
+    for command in ("link set lo up", "link add outside type veth peer name beyond", "link set beyond up", "addr add 192.0.2.1/24 dev outside",
                     "addr add 192.0.2.2/24 dev outside", "-6 addr add 2001:db8::1/64 dev outside nodad",
                     "-6 addr add 2001:db8::2/64 dev outside nodad", "link set outside up"):
         subprocess.run(["ip", *command.split()], check=True)
@@ -26,6 +26,11 @@ def until(condition, seconds=5.0, what="condition"):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.01)
+
+
+def read(path):
+    with open(path) as file:
+        return file.read()
 
 
 class FakeKernel:
@@ -48,6 +53,29 @@ class FakeKernel:
     def environment(self):
         preload = self.library
         return {"LD_PRELOAD": preload, "FAKE_KERNEL": self.file.name}
+
+
+class FrozenThread:
+    """Stops one thread of a process, and only that one (ptrace), until the end of the with block."""
+    SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
+
+    def __init__(self, tid):
+        self.tid = tid
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+
+    def _ptrace(self, what):
+        if self.libc.ptrace(what, self.tid, None, None) != 0:
+            raise OSError(ctypes.get_errno(), f"ptrace {what} of thread {self.tid}")
+
+    def __enter__(self):
+        self._ptrace(self.SEIZE)
+        self._ptrace(self.INTERRUPT)
+        os.waitpid(self.tid, 0x40000000)  # __WALL
+        return self
+
+    def __exit__(self, *_):
+        self._ptrace(self.DETACH)
 
 
 class Reply:
@@ -99,7 +127,7 @@ class Server:
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         if wait:
-            self.wait_line(r"Local socket:")
+            self.wait_line(r"ready.*start")
 
     def _read(self):
         for line in self.process.stdout:

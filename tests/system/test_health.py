@@ -1,0 +1,120 @@
+"""healthcheck and the HTTP probes say the truth, and cannot be fooled by a neighbour."""
+import os, signal, sys, unittest
+from harness import *
+
+PROGRAM = LIBRARY = None
+
+
+class Health(unittest.TestCase):
+    def start(self, *arguments, environment=None, **fields):
+        kernel = FakeKernel(LIBRARY, **fields)
+        server = Server(PROGRAM, *arguments, environment={**kernel.environment(), **(environment or {})})
+        server.kernel = kernel
+        self.addCleanup(server.__exit__)
+        return kernel, server
+
+    def expect(self, server, code, pattern, *arguments):
+        got, text = server.healthcheck(*arguments)
+        self.assertEqual(got, code, text)
+        self.assertRegex(text, pattern)
+        self.assertEqual(text.count("\n"), 1, "one line")
+
+    def test_the_states_of_a_server_and_its_exit_codes(self):
+        synchronised, lost = dict(), dict(status=STA_UNSYNC, maxerror_us=16_000_000)
+        refuse = {"NTP_SERVER_SERVER_UNSYNCHRONISED": "refuse"}
+        #     kernel at start, then   environment  liveness  --max-error 50ms  healthz readyz
+        cases = ((synchronised, None,         {},      0,        0,               200,   200),
+                 (synchronised, lost,         {},      0,        1,               200,   503),
+                 (synchronised, lost,         refuse,  0,        1,               200,   503),
+                 (lost,         None,         {},      0,        1,               200,   503),
+                 (lost,         None,         refuse,  1,        1,               503,   503),
+                 (lost,         synchronised, refuse,  0,        0,               200,   200),
+                 (dict(maxerror_us=60_001), None, {},  0,        1,               200,   200),
+                 (dict(maxerror_us=160_001), None, {}, 0,        1,               200,   503))
+        for number, (first, then, environment, live, within, healthz, readyz) in enumerate(cases):
+            with self.subTest(case=number):
+                kernel, server = self.start(environment=environment, **first)
+                try:
+                    self.check(kernel, server, environment, first, then, live, within, healthz, readyz)
+                finally:
+                    server.__exit__()
+
+    def check(self, kernel, server, environment, first, then, live, within, healthz, readyz):
+        if then is not None:
+            self.assertEqual(ask().leap, 3 if environment and first else 0)
+            kernel.set(**{**dict(status=0, maxerror_us=12345), **then})
+            stratum = 3 if not then else 0 if environment else 10
+            until(lambda: ask().stratum == stratum, 2.5, f"stratum {stratum}")
+        self.expect(server, live, "^(healthy|unhealthy): ")
+        self.expect(server, within, "synchronised", "--max-error", "50ms")
+        self.assertEqual(server.get("/healthz")[0], healthz)
+        self.assertEqual(server.get("/readyz")[0], readyz)
+
+    def test_a_frozen_server_is_unhealthy_and_a_thawed_one_healthy_again(self):
+        for threads in ("auto", "0"):
+            kernel, server = self.start("--threads", threads)
+            self.expect(server, 0, "^healthy: UDP answered in")
+            server.process.send_signal(signal.SIGSTOP)
+            self.expect(server, 1, "^unhealthy: .*", "--timeout", "500ms")
+            server.process.send_signal(signal.SIGCONT)
+            self.expect(server, 0, "^healthy")
+            server.stop()
+
+    def test_a_dead_server_is_unhealthy(self):
+        kernel, server = self.start()
+        server.stop(signal.SIGKILL)
+        self.expect(server, 1, "unhealthy: no ntp-server answers here")
+
+    def test_a_neighbour_on_the_same_port_does_not_answer_for_a_dead_one(self):
+        kernel, server = self.start()
+        _, neighbour = self.start("--http", "off")
+        neighbour.wait_line("shared with ntp-server .pid")
+        self.expect(server, 0, "^healthy: UDP answered")
+        self.expect(neighbour, 0, "shared with another process, which answers now")
+        server.stop(signal.SIGKILL)
+        self.assertIsNotNone(ask())
+        self.expect(server, 1, "unhealthy")
+        self.expect(neighbour, 0, "^healthy: UDP answered")
+
+    def test_one_frozen_worker_is_noticed(self):
+        kernel, server = self.start("--listen", "127.0.0.1:123", "--threads", "2")
+        self.expect(server, 0, "^healthy")
+        tids = sorted(int(t) for t in os.listdir(f"/proc/{server.process.pid}/task"))
+        worker = next(t for t in tids if t != server.process.pid and
+                      self.waits_for_datagrams(server, t))
+        with FrozenThread(worker):
+            until(lambda: server.healthcheck()[0] == 1, 6, "unhealthy")
+            self.expect(server, 1, "no sign of life|no answer")
+            self.assertEqual(server.metric("ntp_server_workers_stalled"), 1)
+        until(lambda: server.healthcheck()[0] == 0, 3, "healthy again")
+
+    def waits_for_datagrams(self, server, tid):
+        return read(f"/proc/{server.process.pid}/task/{tid}/syscall").split()[0] in ("299", "243")  # recvmmsg, amd64 and arm64
+
+    def test_the_channel_survives_garbage_and_many_callers(self):
+        kernel, server = self.start()
+        path = server.environment["NTP_SERVER_HEALTH_SOCKET"]
+        for text in (b"\n", b"GET / HTTP/1.1\r\n", b"health\n", b"health -1\n", b"health 1 x\n", b"\0" * 500, b"health 99999999999999999999\n"):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(path)
+                s.settimeout(3)
+                s.sendall(text)
+                try:
+                    self.assertEqual(s.recv(100), b"", text)
+                except ConnectionResetError:
+                    pass  # closed with octets unread
+        idle = []
+        for _ in range(40):
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(path)
+            idle.append(s)
+        self.expect(server, 0, "^healthy")
+        for s in idle:
+            s.close()
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+
+
+if __name__ == "__main__":
+    enter_own_network()
+    LIBRARY, PROGRAM = sys.argv.pop(), os.path.abspath(sys.argv.pop())
+    unittest.main(verbosity=2)

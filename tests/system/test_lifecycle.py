@@ -1,0 +1,231 @@
+"""Starting, stopping, reloading, handing over: nothing that arrived is lost, nothing bad is taken over."""
+import os, select, signal, sys, threading, unittest
+from harness import *
+
+PROGRAM = LIBRARY = None
+
+
+class Load(threading.Thread):
+    """Asks at a steady rate from one socket per client and counts what is missing at the end."""
+
+    def __init__(self, rate, port=123, clients=20):
+        super().__init__(daemon=True)
+        self.rate, self.port, self.running = rate, port, True
+        self.sockets = []
+        for number in range(clients):
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            s.bind((f"127.0.2.{number + 1}", 0))
+            s.setblocking(False)
+            self.sockets.append(s)
+        self.sent, self.unanswered, self.wrong = 0, {}, 0
+
+    def run(self):
+        begun = time.monotonic()
+        while self.running:
+            due = int((time.monotonic() - begun) * self.rate)
+            while self.sent < due:
+                self.send_one()
+            self.collect()
+            time.sleep(0.001)
+
+    def send_one(self):
+        nonce = os.urandom(8)
+        self.sockets[self.sent % len(self.sockets)].sendto(request(xmt=int.from_bytes(nonce, "big")), ("127.0.0.1", self.port))
+        self.unanswered[nonce] = time.monotonic()
+        self.sent += 1
+
+    def collect(self):
+        for s in select.select(self.sockets, [], [], 0)[0]:
+            try:
+                while True:
+                    reply = s.recv(100)
+                    if self.unanswered.pop(reply[24:32], None) is None:
+                        self.wrong += 1
+            except BlockingIOError:
+                pass
+
+    def finish(self, seconds=1.0):
+        """What was sent and never answered."""
+        self.running = False
+        self.join()
+        deadline = time.monotonic() + seconds
+        while self.unanswered and time.monotonic() < deadline:
+            self.collect()
+        for s in self.sockets:
+            s.close()
+        return len(self.unanswered)
+
+
+class Lifecycle(unittest.TestCase):
+    def server(self, *arguments, **named):
+        server = Server(PROGRAM, *arguments, **named)
+        self.addCleanup(server.__exit__)
+        return server
+
+    def test_sigterm_and_sigint_end_it_with_0_in_under_a_second(self):
+        for threads in ("auto", "0"):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                server = self.server("--threads", threads)
+                code, took = server.stop(number)
+                self.assertEqual(code, 0)
+                self.assertLess(took, 1.0)
+                self.assertRegex(server.lines[-1], "stopped")
+
+    def test_what_arrived_before_sigterm_is_answered(self):
+        for threads in ("2", "0"):
+            server = self.server("--threads", threads, "--listen", "127.0.0.1:123")
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+                s.connect(("127.0.0.1", 123))
+                server.process.send_signal(signal.SIGSTOP)
+                for _ in range(150):
+                    s.send(request())
+                server.process.send_signal(signal.SIGTERM)
+                server.process.send_signal(signal.SIGCONT)
+                s.settimeout(2)
+                for number in range(150):
+                    self.assertEqual(len(s.recv(100)), 48, f"reply {number}")
+            self.assertEqual(server.stop()[0], 0)
+
+    def test_a_successor_on_the_same_port_takes_over_without_a_lost_request(self):
+        for threads in ("1", "2"):
+            old = self.server("--threads", threads, "--listen", "127.0.0.1:123", "--http", "off")
+            load = Load(4000)
+            load.start()
+            until(lambda: load.sent > 1000, what="load")
+            new = self.server("--threads", threads, "--listen", "127.0.0.1:123")
+            new.wait_line("shared with ntp-server")
+            sent = load.sent
+            until(lambda: load.sent > sent + 2000, what="load with both")
+            self.assertEqual(old.stop()[0], 0)
+            sent = load.sent
+            until(lambda: load.sent > sent + 2000, what="load with the successor")
+            self.assertEqual(load.finish(), 0, f"of {load.sent}")
+            self.assertEqual(load.wrong, 0)
+            self.assertGreaterEqual(new.metric("ntp_server_received_packets_total"), 1900)
+            new.stop()
+
+    def test_kill_9_leaves_nothing_that_keeps_the_next_one_from_starting(self):
+        for _ in range(5):
+            server = self.server()
+            self.assertIsNotNone(ask())
+            server.stop(signal.SIGKILL)
+        begun = time.monotonic()
+        server = self.server(wait=False)
+        until(lambda: ask(timeout=0.02), 2, "first reply")
+        server.wait_line("ready start=")
+        self.assertLess(float(re.search(r"start=([0-9.]+)ms", server.wait_line("ready start="))[1]), 100.0)
+
+    def test_root_is_given_up_and_nothing_can_be_gained_again(self):
+        server = self.server()
+        status = read(f"/proc/{server.process.pid}/status")
+        self.assertRegex(status, r"Uid:\s+65532\s+65532\s+65532\s+65532")
+        self.assertRegex(status, r"Gid:\s+65532\s+65532")
+        self.assertRegex(status, r"NoNewPrivs:\s+1")
+        for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            self.assertRegex(status, rf"{name}:\s+0000000000000000")
+        self.assertRegex(status, r"Groups:\s*\n")
+        for task in os.listdir(f"/proc/{server.process.pid}/task"):
+            self.assertRegex(read(f"/proc/{server.process.pid}/task/{task}/status"), r"CapEff:\s+0000000000000000")
+
+    def test_root_that_may_not_change_its_user_stays_and_says_so(self):
+        server = self.server(prefix=("setpriv", "--bounding-set=-all,+net_bind_service", "--inh-caps=-all"))
+        server.wait_line("staying uid 0 .*every capability is given up")
+        self.assertRegex(read(f"/proc/{server.process.pid}/status"), r"CapEff:\s+0000000000000000")
+        self.assertIsNotNone(ask())
+
+    def test_an_unprivileged_user_serves_where_the_kernel_lets_it(self):
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as f:
+            f.write("0")
+        server = self.server(prefix=("setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"))
+        self.assertIsNotNone(ask())
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as f:
+            f.write("1024")
+
+    def config(self, text):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        os.chmod(directory.name, 0o755)
+        path = os.path.join(directory.name, "ntp.toml")
+        with open(path, "w") as f:
+            f.write(text)
+        return path
+
+    def rewrite(self, server, path, text, expect):
+        since = len(server.lines)
+        with open(path, "w") as f:
+            f.write(text)
+        server.process.send_signal(signal.SIGHUP)
+        return server.wait_line(expect, since=since)
+
+    def test_reload_applies_what_can_be_applied_and_says_what_cannot(self):
+        kernel = FakeKernel(LIBRARY)
+        for threads in ("2", "0"):
+            path = self.config(f"[server]\nlisten = ['127.0.0.1:123']\nthreads = {threads}\n")
+            server = self.server("--config", path, environment=kernel.environment())
+            self.assertEqual(ask().stratum, 3)
+            base = f"[server]\nthreads = {threads}\nlisten = ['127.0.0.1:123', '127.0.0.2:1123']\nstratum = 5\npoll_minimum = 8\n"
+            self.rewrite(server, path, base + "[log]\nrequests = true\n[http]\nlisten = '127.0.0.1:9999'\n", "configuration reloaded")
+            until(lambda: ask().stratum == 5, 2, "stratum 5")
+            self.assertEqual(ask().poll, 8)
+            self.assertEqual(ask("127.0.0.2", 1123).stratum, 5)
+            server.wait_line("Sent to")
+            self.assertEqual(server.get("/healthz", port=9999)[0], 200)
+            self.rewrite(server, path, "[server]\nthreads = 7\nlisten = ['127.0.0.2:1123']\n[http]\nlisten = 'off'\n", "server.threads has changed: a restart is needed")
+            server.wait_line("configuration reloaded", since=len(server.lines) - 3)
+            until(lambda: ask(timeout=0.1) is None, 2, "127.0.0.1 closed")
+            until(lambda: ask("127.0.0.2", 1123).stratum == 3, 2, "the default stratum again")
+            server.stop()
+
+    def test_a_bad_configuration_changes_nothing(self):
+        kernel = FakeKernel(LIBRARY)
+        path = self.config("[server]\nstratum = 4\n")
+        server = self.server("--config", path, environment=kernel.environment())
+        for bad, message in (("[server]\nstratum = 5\nstratun = 4\n", r'ntp.toml:3:1: unknown key "stratun".*stratum'),
+                             ("[server\n", r"ntp.toml:1:\d+"), ("server = 3\n", "ntp.toml:1")):
+            self.rewrite(server, path, bad, message)
+            server.wait_line("the old one stays in force")
+            self.assertEqual(ask().stratum, 4)
+        os.unlink(path)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_line("No such file")
+        self.assertEqual(ask().stratum, 4)
+        self.assertEqual(server.metric('ntp_server_reloads_total{result="error"}'), 4)
+
+    def test_a_listener_that_cannot_be_bound_leaves_the_old_configuration_in_force(self):
+        path = self.config("[server]\nlisten = ['127.0.0.1:1123']\nstratum = 4\n")
+        server = self.server("--config", path)
+        self.rewrite(server, path, "[server]\nlisten = ['198.51.100.1:1123']\nlocal_stratum = 9\n", "does not have the address")
+        server.wait_line("the old one stays in force")
+        self.assertEqual(ask(port=1123).stratum, 10)
+
+    def test_reloads_under_load_lose_nothing(self):
+        path = self.config("[server]\nlisten = ['127.0.0.1:123']\n")
+        server = self.server("--config", path)
+        load = Load(3000)
+        load.start()
+        for number in range(60):
+            with open(path, "w") as f:
+                f.write("[server]\nlisten = ['127.0.0.1:123']\n" + ("stratum = 4\n" if number % 3 else "nonsense\n"))
+            server.process.send_signal(signal.SIGHUP)
+            until(lambda: len([l for l in server.lines if "reloaded" in l or "stays in force" in l]) > number, what=f"reload {number}")
+        self.assertEqual(load.finish(), 0, f"of {load.sent}")
+        self.assertEqual(load.wrong, 0)
+
+    def test_a_taken_http_port_is_retried_and_never_stops_the_service(self):
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(("127.0.0.1", 9559))
+            taken.listen()
+            server = self.server()
+            server.wait_line("HTTP is not served yet, trying again.*Address already in use")
+            self.assertIsNotNone(ask())
+        server.wait_line("HTTP address=127.0.0.1:9559", 8)
+        self.assertEqual(server.get("/healthz")[0], 200)
+
+
+if __name__ == "__main__":
+    enter_own_network()
+    LIBRARY, PROGRAM = sys.argv.pop(), os.path.abspath(sys.argv.pop())
+    unittest.main(verbosity=2)

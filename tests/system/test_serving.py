@@ -1,0 +1,119 @@
+"""The program answers: every version, address, family, thread model; and logs what the guide shows."""
+import os, re, socket, sys, unittest
+from harness import *
+
+PROGRAM = LIBRARY = None
+
+
+class Serving(unittest.TestCase):
+    def each_model(self):
+        for threads in ("auto", "0", "3"):
+            with self.subTest(threads=threads), Server(PROGRAM, "--threads", threads) as server:
+                yield server
+
+    def test_every_version_gets_its_own_version_back_over_both_families(self):
+        for server in self.each_model():
+            for host in ("127.0.0.1", "::1", "192.0.2.1", "2001:db8::1"):
+                for version in (1, 2, 3, 4):
+                    payload = request(version)
+                    reply = ask(host, payload=payload)
+                    self.assertIsNotNone(reply, f"{host} v{version}")
+                    self.assertEqual((reply.version, reply.mode, len(reply.octets)), (version, 4, 48))
+                    self.assertEqual(reply.octets[24:32], payload[40:48])
+                    self.assertLessEqual(abs(reply.time - reply.received), 1.0)
+                    self.assertLessEqual(reply.rec, reply.xmt)
+
+    def test_the_reply_leaves_from_the_very_address_that_was_asked(self):
+        for server in self.each_model():
+            for host in ("192.0.2.1", "192.0.2.2", "127.0.0.5", "2001:db8::1", "2001:db8::2"):
+                source = {"192.0.2.1": "192.0.2.2", "192.0.2.2": "192.0.2.1"}.get(host)
+                reply = ask(host, source=source)
+                self.assertIsNotNone(reply, host)
+                self.assertEqual(reply.address, host)
+
+    def test_only_the_addresses_that_are_listened_on_answer(self):
+        with Server(PROGRAM, "--listen", "192.0.2.1:1123", "--listen", "[2001:db8::2]:1124"):
+            self.assertIsNotNone(ask("192.0.2.1", 1123))
+            self.assertIsNotNone(ask("2001:db8::2", 1124))
+            for host, port in (("192.0.2.2", 1123), ("2001:db8::1", 1124), ("192.0.2.1", 1124), ("127.0.0.1", 123)):
+                self.assertIsNone(ask(host, port, timeout=0.2), f"{host} {port}")
+
+    def test_replies_carry_kernel_stamps_and_are_counted(self):
+        with Server(PROGRAM) as server:
+            for _ in range(20):
+                ask()
+            until(lambda: server.metric("ntp_server_response_latency_seconds_count") >= 20, what="latency of 20 replies")
+            self.assertEqual(server.metric("ntp_server_stamps_missing_total"), 0)
+            self.assertEqual(server.metric('ntp_server_requests_total{version="4"}'), 20)
+
+    def test_one_client_always_meets_the_same_worker_whatever_its_port(self):
+        with Server(PROGRAM, "--threads", "4", "--listen", "127.0.0.1:123", "--log-level", "debug") as server:
+            seen = set()
+            for host in range(1, 60):
+                for _ in range(3):
+                    self.assertIsNotNone(ask("127.0.0.1", source=f"127.0.1.{host}"))
+            tasks = f"/proc/{server.process.pid}/task"
+            for task in os.listdir(tasks):
+                seen.add((task, int(re.search(r"voluntary_ctxt_switches:\s+(\d+)", read(f"{tasks}/{task}/status"))[1])))
+            busy = [n for _, n in seen if n > 20]
+            self.assertGreaterEqual(len(busy), 4, f"all four workers had clients: {seen}")
+
+    def test_the_guides_lines_are_logged_and_requests_only_on_demand(self):
+        for flag, expected in (([], False), (["--log-requests"], True)):
+            with Server(PROGRAM, "--listen", "0.0.0.0:123", *flag) as server:
+                self.assertTrue(any("Local socket:  ('0.0.0.0', 123)" in line for line in server.lines))
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                    s.connect(("127.0.0.1", 123))
+                    s.send(request())
+                    s.recv(100)
+                    port = s.getsockname()[1]
+                if expected:
+                    server.wait_line("Received 1 packets")
+                    server.wait_line(f"Sent to 127.0.0.1:{port}$")
+                server.stop()
+                self.assertEqual(any("Sent to" in line for line in server.lines), expected)
+
+    def test_request_lines_are_rate_limited_and_say_so(self):
+        with Server(PROGRAM, "--log-requests", "--listen", "127.0.0.1:123") as server:
+            for _ in range(300):
+                ask()
+            server.wait_line("suppressed [0-9]+ lines")
+            self.assertLess(len([l for l in server.lines if "Sent to" in l or "Received" in l]), 100)
+
+    def test_time_in_the_log_is_local_with_its_offset(self):
+        for zone, offset in (("UTC", "+00:00"), ("Asia/Kolkata", "+05:30"), ("EST5EDT", "-0[45]:00")):
+            with Server(PROGRAM, environment={"TZ": zone}) as server:
+                self.assertRegex(server.lines[0], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}" + offset.replace("+", r"\+") + " info ")
+        with Server(PROGRAM, environment={"TZ": "Mars/Olympus"}) as server:
+            server.wait_line("warning .*TZ=Mars/Olympus is not a time zone")
+
+    def test_without_ipv6_the_default_addresses_still_serve(self):
+        path = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
+        with open(path, "w") as f:
+            f.write("1")
+        try:
+            with Server(PROGRAM) as server:
+                self.assertIsNotNone(ask())
+        finally:
+            with open(path, "w") as f:
+                f.write("0")
+            for command in ("addr add ::1/128 dev lo", "addr add 2001:db8::1/64 dev outside nodad", "addr add 2001:db8::2/64 dev outside nodad"):
+                subprocess.run(["ip", "-6", *command.split()], stderr=subprocess.DEVNULL)
+
+    def test_the_packet_path_makes_no_system_call_but_receive_clock_and_send(self):
+        """Counted by the kernel: context switches and page faults do not grow with requests (no lock waits, no allocation)."""
+        with Server(PROGRAM, "--threads", "1", "--listen", "127.0.0.1:123") as server:
+            def faults():
+                return int(read(f"/proc/{server.process.pid}/stat").rsplit(")", 1)[1].split()[7])
+            for _ in range(200):
+                ask()
+            before = faults()
+            for _ in range(2000):
+                ask()
+            self.assertLessEqual(faults() - before, 8)
+
+
+if __name__ == "__main__":
+    enter_own_network()
+    LIBRARY, PROGRAM = sys.argv.pop(), os.path.abspath(sys.argv.pop())
+    unittest.main(verbosity=2)

@@ -1,0 +1,55 @@
+"""Every start that cannot succeed: what it says, what it advises, and its exit code (sysexits.h)."""
+import os, sys, unittest
+from harness import *
+
+PROGRAM = LIBRARY = None
+UNPRIVILEGED = ("setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all")
+
+
+class StartFailures(unittest.TestCase):
+    def refused(self, code, pattern, *arguments, **named):
+        with Server(PROGRAM, *arguments, wait=False, **named) as server:
+            self.assertEqual(server.process.wait(5), code)
+            server.reader.join(2)
+            text = "\n".join(server.lines)
+            self.assertRegex(text, pattern)
+            self.assertNotIn("ready", text)
+
+    def test_a_port_that_another_program_holds_is_named_with_its_holder(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.bind(("0.0.0.0", 123))
+            holder = read("/proc/self/comm").strip()
+            for threads in ("auto", "0"):
+                self.refused(69, rf"cannot bind UDP 0.0.0.0:123: the port is held by {holder} \(pid {os.getpid()}\).*"
+                             r"--listen ADDR:PORT.*ss -ulpn", "--threads", threads)
+            with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as f:
+                f.write("0")
+            self.refused(69, "held by another process", "--listen", "0.0.0.0", prefix=UNPRIVILEGED)
+            with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as f:
+                f.write("1024")
+
+    def test_a_privileged_port_without_the_privilege(self):
+        self.refused(77, "cannot bind UDP 0.0.0.0:123: .*NET_BIND_SERVICE.*--cap-add.*higher port", prefix=UNPRIVILEGED)
+
+    def test_an_address_of_another_machine(self):
+        self.refused(69, "cannot bind UDP 198.51.100.7:123: this machine does not have the address", "--listen", "198.51.100.7")
+        self.refused(69, r"cannot bind UDP \[2001:db8:9::9\]:123", "--listen", "[2001:db8:9::9]")
+
+    def test_one_bad_address_among_good_ones_refuses_the_start(self):
+        self.refused(69, "198.51.100.7", "--listen", "127.0.0.1", "--listen", "198.51.100.7")
+
+    def test_a_configuration_file_that_is_missing_or_wrong(self):
+        self.refused(78, "/nonexistent/ntp.toml.*No such file", "--config", "/nonexistent/ntp.toml")
+        self.refused(2, "threads", "--threads", "many")
+        self.refused(78, "NTP_SERVER_SERVER_STRATUM", environment={"NTP_SERVER_SERVER_STRATUM": "99"})
+
+    def test_a_health_socket_that_cannot_be_made_is_told_and_the_service_runs(self):
+        with Server(PROGRAM, environment={"NTP_SERVER_HEALTH_SOCKET": "/nonexistent/health.sock"}) as server:
+            server.wait_line("healthcheck. will not work: listen on /nonexistent/health.sock: No such file")
+            self.assertIsNotNone(ask())
+
+
+if __name__ == "__main__":
+    enter_own_network()
+    LIBRARY, PROGRAM = sys.argv.pop(), os.path.abspath(sys.argv.pop())
+    unittest.main(verbosity=2)
