@@ -41,8 +41,8 @@ constexpr const char* kHealthcheckExamples =
     R"(Exits with 0 when healthy and 1 when not, and says why in one line.
 
 Examples:
-  ntp-server healthcheck                        is it alive and has it served time?
-  ntp-server healthcheck --max-error 50ms       and is its time that good?)";
+  ntp-server healthcheck                   is it alive and has it served time?
+  ntp-server healthcheck --max-error 50ms  and is its time that good?)";
 constexpr const char* kQueryExamples = R"(Examples:
   ntp-server query 127.0.0.1
   ntp-server query '[2001:db8::1]:123' --count 4

@@ -95,14 +95,30 @@ void warn_of_foreign(const Variables& variables, Entries& out) {
   }
 }
 
-void refuse_unknown(const Variables& variables, const std::vector<std::string>& names,
-                    Entries& out) {
+// The prefix is left out of the comparison: it would make every name look alike.
+std::string unknown_hint(std::string_view name) {
+  const auto written = name.substr(kPrefix.size());
+  std::vector<std::string> names;
+  for (const auto& option : options()) {
+    // The section is easily forgotten: NTP_SERVER_STRATUM.
+    if (written == upper_case(option.name())) {
+      return fmt::format("did you mean {}?", quote(environment_name(option)));
+    }
+    names.push_back(environment_name(option).substr(kPrefix.size()));
+  }
   const std::vector<std::string_view> known(names.begin(), names.end());
+  const auto meant = nearest(written, known);
+  if (meant.empty()) return {};
+  return fmt::format("did you mean {}?", quote(fmt::format("{}{}", kPrefix, meant)));
+}
+
+void refuse_unknown(const Variables& variables, const std::vector<std::string>& known,
+                    Entries& out) {
   for (const auto& [name, value] : variables) {
     if (!name.starts_with(kPrefix) || is_platforms(name, value)) continue;
     if (std::ranges::find(known, name) != known.end()) continue;
     out.problems.push_back(
-        {.where = origin_of(name), .what = "unknown setting", .hint = did_you_mean(name, known)});
+        {.where = origin_of(name), .what = "unknown setting", .hint = unknown_hint(name)});
   }
 }
 

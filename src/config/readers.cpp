@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "config/suggest.h"
@@ -102,6 +103,10 @@ bool is_mapped(const IpAddress& address) {
   return !address.is_v4() && std::equal(kPrefix.begin(), kPrefix.end(), address.octets.begin());
 }
 
+bool is_link_local(const IpAddress& address) {  // fe80::/10
+  return !address.is_v4() && address.octets[0] == 0xfe && (address.octets[1] & 0xc0) == 0x80;
+}
+
 std::optional<Endpoint> endpoint_of(const Given& given, const Value& item, std::uint16_t port) {
   if (item.type != Value::Type::text) {
     refuse(given, item, fmt::format("has {}", shown(item)), it_must_be(given));
@@ -117,6 +122,11 @@ std::optional<Endpoint> endpoint_of(const Given& given, const Value& item, std::
   if (is_mapped(endpoint->address)) {
     refuse(given, item, fmt::format("has {}, an IPv4 address written as IPv6", quoted),
            "write the IPv4 address itself");
+    return std::nullopt;
+  }
+  if (is_link_local(endpoint->address)) {
+    refuse(given, item, fmt::format("has {}, a link-local address", quoted),
+           "it cannot be bound without an interface; write [::] for all addresses");
     return std::nullopt;
   }
   if (endpoint->address.is_multicast() || endpoint->address.is_broadcast()) {
