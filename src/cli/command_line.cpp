@@ -27,7 +27,7 @@ constexpr const char* kExamples = R"(Examples:
   ntp-server                               serve on UDP port 123
   ntp-server --listen 192.0.2.1            serve on one address
   ntp-server run --config ./ntp.toml       serve by a configuration file
-  ntp-server check                         say what is wrong with the configuration
+  ntp-server check                         check the configuration
   ntp-server query pool.ntp.org            ask another server for the time
 
 Each setting may stand in the file, in the environment or in a flag. Flags win
