@@ -1,0 +1,155 @@
+"""stack.yml as it stands, on a real swarm of three nodes: deploy, update, automatic and manual rollback."""
+import json
+import os
+
+from lab import REPOSITORY, Group, expect, until
+
+group = Group("swarm")
+STACK = "ntp"
+SERVICE = "ntp_ntp-server"
+DEPLOY_S = 90
+UPDATE_S = 240
+
+
+def swarm(lab):
+    """The three nodes as one swarm, with two later images on each: one that is good and one that cannot start."""
+    def make():
+        nodes = lab.nodes
+        nodes.load(None, good_image(lab), broken_image(lab))
+        nodes.join()
+        return nodes
+    return lab.once("the swarm", make)
+
+
+def good_image(lab):
+    return lab.derived_image("V9.1", 'LABEL org.opencontainers.image.version="V9.1"')
+
+
+def broken_image(lab):
+    return lab.derived_image("V9.2", 'CMD ["run", "--config", "/etc/ntp-server/missing.toml"]')
+
+
+def deploy(lab, image):
+    environment = dict(os.environ, NTP_SERVER_IMAGE=image)
+    lab.node("stack", "deploy", "--resolve-image", "never", "-c", REPOSITORY / "stack.yml", STACK, env=environment)
+
+
+def running_images(lab):
+    """node name -> image of the tasks that run (a healthy task and no other is "running")."""
+    lines = lab.node("service", "ps", "--filter", "desired-state=running", "--no-trunc",
+                     "--format", "{{.Node}} {{.Image}} {{.CurrentState}}", SERVICE).splitlines()
+    return {line.split()[0]: line.split()[1] for line in lines if line.split()[2] == "Running"}
+
+
+def update_state(lab):
+    return lab.node("service", "inspect", "--format", "{{if .UpdateStatus}}{{.UpdateStatus.State}}{{end}}", SERVICE)
+
+
+def all_run(lab, image):
+    def probe():
+        seen = running_images(lab)
+        return len(seen) == 3 and set(seen.values()) == {image}
+    return probe
+
+
+def every_node_answers(lab):
+    nodes = lab.nodes
+    return [lab.ask_soon(nodes.address(i), within=nodes.enter(0)) for i in nodes.indexes()]
+
+
+def gaps(lab, body):
+    """Runs body() while a client asks every node every 50 ms; what each node's client saw."""
+    nodes, seen = lab.nodes, {}
+    with lab.watch(nodes.address(1), within=nodes.enter(0)) as seen[1], \
+         lab.watch(nodes.address(2), within=nodes.enter(0)) as seen[2], \
+         lab.watch(nodes.address(3), within=nodes.enter(0)) as seen[3]:
+        body()
+    return seen
+
+
+def told(seen):
+    return "longest gap per node " + ", ".join(f"{s['longest_gap_s']:.2f} s" for s in seen.values())
+
+
+@group.check("stack.yml is deployed: one healthy task per node, every node answers")
+def deployed(lab):
+    swarm(lab)
+    lab.local_time_file()
+    deploy(lab, lab.image)
+    until("three running tasks", DEPLOY_S, all_run(lab, lab.image))
+    every_node_answers(lab)
+
+
+@group.check("the service is what stack.yml says: global, host-mode port, health, rollback, limits, restart")
+def service_spec(lab):
+    spec = json.loads(lab.node("service", "inspect", SERVICE))[0]["Spec"]
+    task = spec["TaskTemplate"]
+    container = task["ContainerSpec"]
+    expect("Global" in spec["Mode"], str(spec["Mode"]))
+    port = spec["EndpointSpec"]["Ports"][0]
+    expect((port["PublishMode"], port["Protocol"], port["PublishedPort"]) == ("host", "udp", 123), str(port))
+    expect(container["Healthcheck"]["Test"] == ["CMD", "/ntp-server", "healthcheck"], str(container))
+    expect(container["ReadOnly"] and container["CapabilityDrop"] == ["ALL"], str(container))
+    expect(spec["UpdateConfig"]["FailureAction"] == "rollback" and spec["UpdateConfig"]["Parallelism"] == 1,
+           str(spec["UpdateConfig"]))
+    expect(task["RestartPolicy"]["Condition"] == "any", str(task["RestartPolicy"]))
+    expect(task["Resources"]["Limits"]["MemoryBytes"] == 128 << 20, str(task["Resources"]))
+    expect(task["LogDriver"]["Options"] == {"max-file": "3", "max-size": "100m"}, str(task["LogDriver"]))
+    expect(len(task["Networks"]) == 1, str(task["Networks"]))
+
+
+@group.check("a task that is killed is started again on its node")
+def restarted(lab):
+    docker, nodes = lab.node, lab.nodes
+    name = docker("ps", "-q", "--filter", f"label=com.docker.swarm.service.name={SERVICE}")
+
+    def kill_and_wait():
+        docker("kill", name)
+        until("a new task", 60, lambda: (new := docker("ps", "-q", "--filter", f"label=com.docker.swarm.service.name={SERVICE}"))
+              and new != name)
+        lab.ask_soon(nodes.address(1), within=nodes.enter(0))
+    seen = gaps(lab, kill_and_wait)
+    until("three running tasks", DEPLOY_S, all_run(lab, lab.image))
+    return told(seen)
+
+
+@group.check("an update to a new tag goes node by node")
+def updated(lab):
+    new = good_image(lab)
+
+    def update():
+        deploy(lab, new)
+        until("the update", UPDATE_S, lambda: update_state(lab) == "completed")
+    seen = gaps(lab, update)
+    expect(all_run(lab, new)(), str(running_images(lab)))
+    every_node_answers(lab)
+    return told(seen)
+
+
+@group.check("a broken image hits one node and is rolled back by itself")
+def rolled_back(lab):
+    good, broken = good_image(lab), broken_image(lab)
+
+    def update():
+        deploy(lab, broken)
+        until("the rollback", UPDATE_S, lambda: update_state(lab) == "rollback_completed")
+    seen = gaps(lab, update)
+    until("the good image on every node", DEPLOY_S, all_run(lab, good))
+    hit = [node for node, s in seen.items() if s["longest_gap_s"] > 0.5]
+    expect(len(hit) == 1, f"nodes with a gap: {hit}; {told(seen)}")
+    every_node_answers(lab)
+    return told(seen)
+
+
+@group.check("going back is the old tag in the stack, deployed again; then the stack is removed without a trace")
+def back_by_tag(lab):
+    def update():
+        deploy(lab, lab.image)
+        until("the update", UPDATE_S, lambda: update_state(lab) == "completed")
+    seen = gaps(lab, update)
+    expect(all_run(lab, lab.image)(), str(running_images(lab)))
+    every_node_answers(lab)
+    lab.node("stack", "rm", STACK)
+    until("nothing left of the stack", 60, lambda: not lab.node("service", "ls", "-q")
+          and not lab.node("network", "ls", "-q", "--filter", f"label=com.docker.stack.namespace={STACK}"))
+    return told(seen)
