@@ -4,7 +4,7 @@
   make_cases.py                 write tests/wire/cases.tsv
   make_cases.py --check         fail if the committed table is not what this program writes
   make_cases.py --full FILE     write the table with the whole cross product of extension fields
-  make_cases.py --corpus FOLDER write the seeds of the fuzz targets
+  make_cases.py --corpus FOLDER write seeds of the fuzz targets (FOLDER is fuzz/corpus)
 """
 
 import argparse
@@ -46,22 +46,33 @@ def text_of(full=False):
     return HEAD + "".join(lines)
 
 
+# The situation that the responder's fuzz target reads before the datagram (fuzz/responder.cpp):
+# source, leap and stratum, precision, minimum poll, age, rec, xmt, seed.
+SITUATION = bytes((0, 0x08, 0xE8, 0xFA, 2, 0, 1, 7))
+SOURCE_BITS = {"port_123": 8, "own_address": 16 | 4, "own_endpoint": 16 | 8 | 4, "loopback": 32 | 4,
+               "stray_loopback": 32, "multicast": 1 | 64, "port_0": 128}
+
+
 def write_corpus(folder, limit=100):
-    """Some of every group, short ones first: what the fuzzers start from."""
+    """Some of every group and reaction, evenly: what the fuzzers start from."""
     groups = {}
     for case in cases():
         if len(case.payload) <= 600:
-            groups.setdefault((case.id.split("/")[0], str(case.expect).split(" ")[1][:8]),
-                              []).append(case)
+            reaction = getattr(case.expect, "reason", "reply")
+            groups.setdefault((case.id.split("/")[0], reaction), []).append(case)
     chosen = {}
     for turn in range(limit):
         for found in groups.values():
+            case = found[turn * 7 % len(found)]
             if turn < len(found) and len(chosen) < limit:
-                case = found[turn * 7 % len(found)]
-                chosen[case.payload] = case
-    folder.mkdir(parents=True, exist_ok=True)
+                chosen[case.payload, case.source] = case
+    for target in ("packet", "responder"):
+        (folder / target).mkdir(parents=True, exist_ok=True)
     for case in chosen.values():
-        (folder / case.id.replace("/", "_")).write_bytes(case.payload)
+        name = case.id.replace("/", "_")
+        situation = bytes((SOURCE_BITS.get(case.source, 0),)) + SITUATION[1:]
+        (folder / "packet" / name).write_bytes(case.payload)
+        (folder / "responder" / name).write_bytes(situation + case.payload)
     return len(chosen)
 
 
@@ -74,7 +85,7 @@ def main():
     if chosen.full:
         chosen.full.write_text(text_of(full=True), encoding="ascii")
     elif chosen.corpus:
-        print(f"{write_corpus(chosen.corpus)} seeds in {chosen.corpus}")
+        print(f"{write_corpus(chosen.corpus)} seeds each in {chosen.corpus}/packet and /responder")
     elif chosen.check:
         if TABLE.read_text(encoding="ascii") != text_of():
             sys.exit(f"{TABLE.name} is not what make_cases.py writes: run tests/wire/make_cases.py")
