@@ -63,6 +63,9 @@ void Server::accept_some() {
                                      ENETDOWN,     ENOPROTOOPT,  EHOSTDOWN,   ENONET,
                                      EHOSTUNREACH, EOPNOTSUPP,   ENETUNREACH, ETIMEDOUT};
     if (std::ranges::find(kPassing, error) != kPassing.end()) continue;
+    // accept(2) looks for a free descriptor before it looks whether anybody waits: only the first
+    // call of a turn, after poll(2) promised somebody, tells that a client has to wait for one.
+    if (i > 0) return;
     ++activity_.refused;
     evict_one();
     pause_accepting();
