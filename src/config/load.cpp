@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
+#include <tuple>
+#include <utility>
 
 #include "base/check.h"
 #include "config/entries.h"
@@ -14,6 +15,12 @@ namespace {
 
 std::size_t index_of(const Option& option) {
   return static_cast<std::size_t>(&option - options().data());
+}
+
+// Tables come sorted by name.
+bool by_place(const Problem& a, const Problem& b) {
+  return std::tie(a.where.line, a.where.column, a.what) <
+         std::tie(b.where.line, b.where.column, b.what);
 }
 
 // Judges the entries one by one; a later one wins.
@@ -35,11 +42,9 @@ void apply(const Entries& source, Loaded& loaded, Problems& problems) {
     }
     loaded.origins[index_of(*entry.option)] = entry.origin;
   }
-  std::stable_sort(problems.begin() + static_cast<std::ptrdiff_t>(first), problems.end(),
-                   [](const Problem& a, const Problem& b) {
-                     return std::pair(a.where.line, a.where.column) <
-                            std::pair(b.where.line, b.where.column);
-                   });
+  if (!problems.empty() && problems.back().where.kind == Origin::Kind::file) {
+    std::sort(problems.begin() + static_cast<std::ptrdiff_t>(first), problems.end(), by_place);
+  }
   auto& warnings = loaded.settings.warnings;
   warnings.insert(warnings.end(), source.warnings.begin(), source.warnings.end());
 }

@@ -48,8 +48,7 @@ std::string show_endpoints(const std::vector<Endpoint>& endpoints) {
   return fmt::format("[{}]", list);
 }
 
-constexpr string_view kEndpointForm =
-    "IP addresses with or without a port, IPv6 with one in brackets";
+constexpr string_view kEndpointForm = "a list of ADDR, ADDR:PORT or [IPV6]:PORT";
 
 // clang-format off
 constexpr std::array kOptions{
@@ -139,7 +138,7 @@ constexpr std::array kOptions{
 
     Option{.key = "http.listen", .fallback = "127.0.0.1:9559",
            .flag = "--http", .argument = "ADDR[:PORT]|off",
-           .expects = R"("off" or an IP address with or without a port)",
+           .expects = R"("off", ADDR, ADDR:PORT or [IPV6]:PORT)",
            .help = "TCP address of /metrics, /healthz, /readyz and /api/v1/status, port 9559 where "
                    "none is written; off for none",
            .reloadable = true,

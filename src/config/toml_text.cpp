@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "config/entries.h"
+#include "config/screen.h"
 #include "config/suggest.h"
 #include "config/units.h"
 
@@ -21,10 +22,6 @@
 
 namespace ntp::config {
 namespace {
-
-// Every dot may open a table within a table, and toml++ destroys those recursively: without a limit
-// a file of 1 MiB could overrun the stack.
-constexpr std::ptrdiff_t kMostDots = 4096;
 
 Origin origin_of(const FileText& file, const toml::source_region& source) {
   return {.kind = Origin::Kind::file,
@@ -120,34 +117,16 @@ void read_root(const FileText& file, const toml::table& root, Entries& out) {
   }
 }
 
-std::ptrdiff_t dots_outside_comments(std::string_view text) {
-  std::ptrdiff_t dots = 0;
-  while (!text.empty()) {
-    const auto end = std::min(text.find('\n'), text.size());
-    const auto line = text.substr(0, end);
-    const auto first = std::min(line.find_first_not_of(" \t"), line.size());
-    if (!line.substr(first).starts_with('#')) dots += std::ranges::count(line, '.');
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return dots;
-}
-
-bool in_order_of_lines(const Problem& a, const Problem& b) {
-  return std::pair(a.where.line, a.where.column) < std::pair(b.where.line, b.where.column);
-}
-
 }  // namespace
 
 Entries read_toml(const FileText& file) {
   Entries out;
-  const Origin whole{.kind = Origin::Kind::file, .name = file.name};
-  if (dots_outside_comments(file.text) > kMostDots) {
-    out.problems.push_back({.where = whole,
-                            .what = fmt::format("over {} dots outside comments", kMostDots),
-                            .hint = "this is not a configuration of ntp-server"});
+  const auto text = screen(file);
+  if (!text) {
+    out.problems.push_back(text.error());
     return out;
   }
-  const toml::parse_result result = toml::parse(std::string_view(file.text));
+  const toml::parse_result result = toml::parse(std::string_view(*text));
   if (!result) {
     const auto& error = result.error();
     out.problems.push_back({.where = origin_of(file, error.source()),
@@ -155,7 +134,6 @@ Entries read_toml(const FileText& file) {
     return out;
   }
   read_root(file, result.table(), out);
-  std::ranges::stable_sort(out.problems, in_order_of_lines);  // toml++ sorts by name
   return out;
 }
 
