@@ -1,0 +1,48 @@
+# bash completion for ntp-server; goes to /usr/share/bash-completion/completions/ntp-server.
+
+_ntp_server() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local settings='--config --listen --threads --http --log-level --log-format --log-requests'
+    local command='' word i
+
+    # The first word that is neither a flag nor a flag's value is the command.
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        case $word in
+        --config | --listen | --threads | --http | --log-level | --log-format) ((i++)) ;;
+        -*) ;;
+        *)
+            command+=${command:+ }$word
+            [[ $word == config ]] || break
+            ;;
+        esac
+    done
+
+    case $previous in
+    --config | --socket)
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        compopt -o filenames 2>/dev/null
+        return
+        ;;
+    --log-level) word='error warning info debug' ;;
+    --log-format) word='text json logfmt' ;;
+    --threads) word='auto 0 1 2 4 8' ;;
+    --http) word='off 127.0.0.1:9559 0.0.0.0:9559' ;;
+    --listen) word='0.0.0.0 [::] 127.0.0.1' ;;
+    --max-error | --timeout | --count) return ;;
+    *)
+        case $command in
+        '') word="run healthcheck query check config version $settings --version --help" ;;
+        run | check) word="$settings --help" ;;
+        config) word='show --help' ;;
+        'config show') word="$settings --origin --help" ;;
+        healthcheck) word='--max-error --timeout --socket --config --help' ;;
+        query) word='--count --json --timeout --help' ;;
+        *) word='--help' ;;
+        esac
+        ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$word" -- "$current")
+}
+
+complete -F _ntp_server ntp-server
