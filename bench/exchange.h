@@ -56,16 +56,17 @@ inline std::uint64_t echoed_nonce(std::span<const std::byte> reply) noexcept {
   return reply.size() < 32 ? 0 : load_u64(&reply[24]);
 }
 
-inline Fault judge_reply(std::span<const std::byte> reply, unsigned version,
-                         std::uint64_t nonce) noexcept {
+// With any_leap a server that is not synchronised (leap 3, stratum 0 or 16) counts as well.
+inline Fault judge_reply(std::span<const std::byte> reply, unsigned version, std::uint64_t nonce,
+                         bool any_leap = false) noexcept {
   if (reply.size() != kNtpSize) return Fault::length;
   const auto first = std::to_integer<unsigned>(reply[0]);
   const auto stratum = std::to_integer<unsigned>(reply[1]);
   if ((first & 7) != 4) return Fault::mode;
   if ((first >> 3 & 7) != version) return Fault::version;
   if (load_u64(&reply[24]) != nonce) return Fault::origin;
-  if (stratum == 0 || stratum > 15) return Fault::stratum;
-  if (first >> 6 == 3) return Fault::leap;
+  if ((stratum == 0 || stratum > 15) && !any_leap) return Fault::stratum;
+  if (first >> 6 == 3 && !any_leap) return Fault::leap;
   const std::uint64_t rec = load_u64(&reply[32]);
   const std::uint64_t xmt = load_u64(&reply[40]);
   // A signed difference, so that a reply across the end of an era is not refused.

@@ -142,7 +142,8 @@ class Load {
     if (index >= slots_.size()) return Fault::stray;
     Slot& slot = slots_[index];
     if (!slot.waiting || slot.nonce != nonce || slot.client != reply.client) return Fault::stray;
-    const Fault fault = reply.from_server ? judge_reply(reply.payload, options_.version, nonce)
+    const Fault fault = reply.from_server ? judge_reply(reply.payload, options_.version, nonce,
+                                                        options_.any_leap)
                                           : Fault::from_address;
     release(index);
     if (fault != Fault::none) return fault;

@@ -18,6 +18,7 @@ struct LoadOptions {
   double duration_s = 2;
   double lost_after_s = 0.25;
   unsigned version = 4;
+  bool any_leap = false;  // do not mind a server that says it is not synchronised
 };
 
 // Counted between the end of the warm-up and the end of the duration, except where it says "all".

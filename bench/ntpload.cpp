@@ -1,5 +1,7 @@
 // ntpload: asks an NTP server as fast as it answers (closed loop) or at a given rate (open loop),
 // checks every answer, and says how many there were and how long they took.
+#include <time.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
@@ -41,7 +43,15 @@ void declare(CLI::App& app, Arguments& to) {
   app.add_option("--interface", to.port.interface, "packet: device to send from");
   app.add_option("--to-mac", to.port.next_hop_mac, "packet: MAC address of the server or gateway");
   app.add_option("--from-mac", to.port.source_mac, "packet: MAC address that the replies go to");
+  app.add_flag("--any-leap", to.load.any_leap, "accept replies of an unsynchronised server");
   app.add_flag("--json", to.json, "one JSON object instead of text");
+}
+
+// CPU time of this whole process: what the loop did not get of its wall time, others took.
+double own_cpu_s() {
+  timespec t{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
 }
 
 nlohmann::ordered_json as_json(const Arguments& arguments, const LoadResult& result) {
@@ -67,6 +77,7 @@ nlohmann::ordered_json as_json(const Arguments& arguments, const LoadResult& res
           {"refused", result.refused},
           {"late", result.late},
           {"faults", faults},
+          {"cpu_s", own_cpu_s()},
           {"latency_us",
            {{"mean", result.latency.mean() / 1e3},
             {"p50", us(0.5)},

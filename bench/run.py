@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""./dev bench: ntp-server beside chrony, on one core each, in the same rounds. See bench/README.md."""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import subprocess
+import sys
+
+import extras
+import peers as peers_of
+import report
+from lab import Lab, LabError, memory_kib, raise_session, read
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+OUT = TOP / "build" / "bench"
+GOAL_RATIO = 1.4
+GOAL_ANONYMOUS_MIB = 6.0
+
+
+def say(line=""):
+    print(line, flush=True)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.5, help="of counting in each run")
+    parser.add_argument("--modes", default="S,T", help="S: receive stack on the generator's CPU; "
+                        "T: on the server's (what one core can do)")
+    parser.add_argument("--rate", type=float, default=20000, help="of the open loop")
+    parser.add_argument("--peers", default="", help=f"also: {','.join(peers_of.OTHERS)}")
+    parser.add_argument("--server", action="append", metavar="[NAME=]PROGRAM",
+                        help="program to measure instead of build/release/ntp-server; may be repeated")
+    parser.add_argument("--ipv6", action="store_true")
+    parser.add_argument("--ladder", action="store_true", help="find the rate with under 1 %% loss")
+    parser.add_argument("--growth", action="store_true", help="CPU and memory, 1 to 10^7 clients")
+    parser.add_argument("--growth-to", type=int, default=10_000_000, help=argparse.SUPPRESS)
+    parser.add_argument("--workers", action="store_true", help="two workers beside one")
+    parser.add_argument("--only", action="store_true", help="only what the flags above ask for")
+    parser.add_argument("--realtime", action="store_true",
+                        help="SCHED_RR for all parts: steadier on a machine that does other work")
+    parser.add_argument("--no-build", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def build():
+    log = OUT / "build.log"
+    with open(log, "w", encoding="utf-8") as output:
+        for command in (["cmake", "--preset", "release", "-DNTP_SERVER_BENCH=ON"],
+                        ["cmake", "--build", "build/release", "-j", str(os.cpu_count()), "--target",
+                         "ntp-server", "ntpload"]):
+            done = subprocess.run(command, cwd=TOP, stdout=output, stderr=output, check=False)
+            if done.returncode != 0:
+                raise LabError(f"{' '.join(command)} failed:\n{read(log)[-2000:]}")
+
+
+def choose_servers(options):
+    chosen = []
+    for text in options.server or [str(TOP / "build/release/ntp-server")]:
+        name, _, program = text.rpartition("=")
+        chosen.append(peers_of.ours(program, name or "ntp-server"))
+    others = peers_of.collect([name for name in options.peers.split(",") if name], OUT / "packages",
+                              OUT, say)
+    names = [peer.name for peer in chosen]
+    if len(set(names)) != len(names):
+        raise LabError("two servers of one name: use --server NAME=PROGRAM")
+    return chosen + others, others[0].name
+
+
+def one_run(lab, peer, load_options):
+    """Starts a server anew, waits until it answers well, measures, stops it."""
+    log = OUT / f"{peer.name}.log"
+    child = lab.start(peer.command, log, peer.environment)
+    try:
+        lab.wait_until_answering(child, log, peer.name, peer.load_options)
+        result = lab.measure(child, *load_options, *peer.load_options)
+        result["memory"] = memory_kib(child.pid)
+    finally:
+        lab.stop(child)
+    if result["faults"]:
+        raise LabError(f"{peer.name} gave wrong answers: {result['faults']}")
+    if result["replies"] == 0:
+        raise LabError(f"{peer.name} gave no answers; its log:\n{read(log)[-1500:]}")
+    return result
+
+
+def interleaved(lab, peers, rounds, load_options):
+    """All servers in every round, each round beginning with another one."""
+    done = []
+    for number in range(rounds):
+        turn = number % len(peers)
+        results = {}
+        for peer in peers[turn:] + peers[:turn]:
+            results[peer.name] = one_run(lab, peer, load_options)
+        done.append(results)
+    return report.Series(done)
+
+
+def machine():
+    model = re.search(r"model name\s*:\s*(.*)", read("/proc/cpuinfo"))
+    return {"cpu": model.group(1) if model else platform.machine(), "cpus": os.cpu_count(),
+            "kernel": platform.release(), "virtual": "hypervisor" in read("/proc/cpuinfo"),
+            "load": os.getloadavg()}
+
+
+def describe_machine(about):
+    say(f"{about['cpu']}, {about['cpus']} CPUs{' (virtual)' if about['virtual'] else ''}, "
+        f"Linux {about['kernel']}, load average {about['load'][0]:.2f}")
+
+
+def bench_mode(lab, peers, base, mode, options):
+    lab.set_mode(mode)
+    seconds = ("--duration", options.seconds, "--warm-up", 0.3)
+    where = "the generator's CPU" if mode == "S" else "the server's CPU (one core does it all)"
+    say(f"\nMode {mode}: receive stack on {where}. Closed loop, 128 outstanding, 256 clients; "
+        f"medians of {options.rounds} rounds, ratios per round [min-max]")
+    closed = interleaved(lab, peers, options.rounds, seconds)
+    say(report.closed_table(closed, peers, base))
+    say(f"\nMode {mode}: open loop at {options.rate:,.0f} requests/s")
+    opened = interleaved(lab, peers, options.rounds, (*seconds, "--rate", options.rate))
+    say(report.open_table(opened, peers, base))
+    return {"closed": {"rate": report.summary(closed, peers, base, report.closed_rate),
+                       "cpu_ns": report.summary(closed, peers, base, report.cpu_per_request),
+                       "rounds": closed.rounds},
+            "open": {"p99_us": report.summary(opened, peers, base, report.p99),
+                     "rounds": opened.rounds}}
+
+
+def judge(result, peers, base):
+    """The goals, in words. Only ratios carry over to other machines."""
+    mode = result["modes"].get("T")
+    if not mode:
+        return
+    for peer in (peer for peer in peers if peer.is_ours):
+        ratio = mode["closed"]["rate"][peer.name]["ratio"]["median"]
+        p99 = mode["open"]["p99_us"][peer.name]["ratio"]["median"]
+        anonymous = max(one[peer.name]["memory"]["anonymous"] for one in mode["closed"]["rounds"]) / 1024
+        for text, met in ((f"{ratio:.2f} x {base} on one core (goal {GOAL_RATIO})", ratio >= GOAL_RATIO),
+                          (f"p99 {p99:.2f} x {base}'s (goal 1 at most)", p99 <= 1),
+                          (f"{anonymous:.1f} MiB anonymous (goal {GOAL_ANONYMOUS_MIB:.0f} at most)",
+                           anonymous <= GOAL_ANONYMOUS_MIB)):
+            say(f"{'met    ' if met else 'NOT MET'}  {peer.name}: {text}")
+
+
+def measure_all(options, result):
+    peers, base = choose_servers(options)
+    result["base"] = base
+    result["servers"] = {peer.name: {"version": peer.version, "command": peer.command} for peer in peers}
+    for peer in peers:
+        if peer.version:
+            say(f"{peer.name}: {peer.version}")
+    load_program = str(TOP / "build/release/bench/ntpload")
+    with Lab(load_program, options.ipv6, options.realtime) as lab:
+        result["modes"] = {}
+        if not options.only:
+            for mode in options.modes.split(","):
+                result["modes"][mode] = bench_mode(lab, peers, base, mode, options)
+        lab.set_mode("T")
+        if options.ladder:
+            result["ladder"] = extras.ladder(lab, peers, one_run, say)
+        if options.growth:
+            result["growth"] = extras.growth(lab, peers, OUT, options.growth_to, say)
+        if options.workers:
+            result["workers"] = extras.workers(lab, [peer for peer in peers if peer.is_ours][0],
+                                               interleaved, options, say)
+    say()
+    judge(result, peers, base)
+    rounds = [one for mode in result["modes"].values() for part in mode.values()
+              for line in part["rounds"] for one in line.values()]
+    disturbed = sum(map(report.is_disturbed, rounds))
+    result["disturbed_runs"] = {"disturbed": disturbed, "all": len(rounds)}
+    say(f"disturbed by other programs or the hypervisor: {disturbed} of {len(rounds)} runs"
+        + (" (too many: the figures are doubtful)" if disturbed * 5 > len(rounds) else ""))
+
+
+def main():
+    options = arguments()
+    if os.geteuid() != 0:
+        if not shutil.which("sudo"):
+            raise LabError("needs root, for network namespaces and priorities")
+        os.execvp("sudo", ["sudo", sys.executable, *sys.argv])
+    if os.cpu_count() < 2:
+        raise LabError("needs two CPUs: one for the server, one for the generator")
+    OUT.mkdir(parents=True, exist_ok=True)
+    if not options.no_build:
+        build()
+    about = machine()
+    describe_machine(about)
+    result = {"machine": about, "options": vars(options), "weight_raised": raise_session()}
+    measure_all(options, result)
+    path = OUT / "result.json"
+    path.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    say(f"everything measured: {path.relative_to(TOP)}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LabError as problem:
+        sys.exit(f"bench: {problem}")
+    except KeyboardInterrupt:
+        sys.exit("bench: interrupted")
