@@ -115,7 +115,7 @@ def ask(host="127.0.0.1", port=123, payload=None, timeout=2.0, source=None):
 class Server:
     """The program, running; its log lines are kept."""
 
-    def __init__(self, program, *arguments, environment=None, wait=True, prefix=()):
+    def __init__(self, program, *arguments, environment=None, wait=True, prefix=(), **more):
         self.lines, self.program = [], program
         clean = {"PATH": os.environ["PATH"], "HEALTH": "", **(environment or {})}
         self.scratch = tempfile.TemporaryDirectory()
@@ -123,7 +123,7 @@ class Server:
         clean.setdefault("NTP_SERVER_HEALTH_SOCKET", os.path.join(self.scratch.name, "health.sock"))
         self.environment = clean
         self.process = subprocess.Popen([*prefix, program, *arguments], env=clean, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True, errors="replace")
+                                        stderr=subprocess.STDOUT, text=True, errors="replace", **more)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         if wait:
