@@ -12,8 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (int i = 0; i < 8; ++i) nonce = nonce << 8 | data[i];
   const auto datagram = fuzz::octets_of(data, size).subspan(8);
   const RealTime sent{std::chrono::seconds(1'790'000'000)};
-  const auto measured =
-      client::measure(datagram, nonce, sent, sent + std::chrono::milliseconds(3));
+  const auto measured = client::measure(datagram, nonce, sent, sent + std::chrono::milliseconds(3));
   if (!measured) {
     NTP_CHECK(!describe(measured.error()).empty());
     return 0;

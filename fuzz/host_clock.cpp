@@ -54,9 +54,8 @@ void check_state(const server::ServerState& state, const clock::HostClock& host,
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Input input(data, size);
   const auto flags = input.take<std::uint8_t>();
-  const clock::HostPolicy policy{.unsynchronised = (flags & 1) != 0
-                                                       ? clock::Unsynchronised::refuse
-                                                       : clock::Unsynchronised::local};
+  const clock::HostPolicy policy{.unsynchronised = (flags & 1) != 0 ? clock::Unsynchronised::refuse
+                                                                    : clock::Unsynchronised::local};
   clock::HostClock host(-20);
   RawTime raw{std::chrono::seconds(1000)};
   RealTime real{std::chrono::seconds(1'790'000'000)};

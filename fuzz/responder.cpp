@@ -47,13 +47,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < kControl) return 0;
   const auto payload = fuzz::octets_of(data, size).subspan(kControl);
   const auto age = std::chrono::milliseconds(data[4] * 50 - 100);
-  wire_test::Situation situation{
-      .arrival = arrival_of(payload, data[0]),
-      .clock = describe_clock(state_of(data[1], data[2]), RawTime(std::chrono::seconds(1000)) + age),
-      .policy = {.poll_minimum = static_cast<std::int8_t>(data[3])},
-      .rec = {0xee7ac40100000000 + (std::uint64_t{data[5]} << 28)},
-      .xmt = {0xee7ac40100000000 + (std::uint64_t{data[6]} << 28)},
-      .seed = data[7]};
+  wire_test::Situation situation{.arrival = arrival_of(payload, data[0]),
+                                 .clock = describe_clock(state_of(data[1], data[2]),
+                                                         RawTime(std::chrono::seconds(1000)) + age),
+                                 .policy = {.poll_minimum = static_cast<std::int8_t>(data[3])},
+                                 .rec = {0xee7ac40100000000 + (std::uint64_t{data[5]} << 28)},
+                                 .xmt = {0xee7ac40100000000 + (std::uint64_t{data[6]} << 28)},
+                                 .seed = data[7]};
   const auto reaction = wire_test::react(situation);
   if (const auto broken = broken_rule(situation, reaction)) {
     std::fprintf(stderr, "%s\n", broken->c_str());

@@ -19,6 +19,10 @@ fi
 each=$((total / ${#targets[@]}))
 [ "$each" -ge 1 ] || each=1
 
+# Without it a crash has addresses instead of names.
+symbolizer=$(command -v llvm-symbolizer-19 || command -v llvm-symbolizer || true)
+[ -z "$symbolizer" ] || export ASAN_SYMBOLIZER_PATH=$symbolizer
+
 failed=0
 printf '%-14s %12s %9s %7s %9s\n' target executions per-s edges corpus
 for target in "${targets[@]}"; do
