@@ -16,8 +16,8 @@ namespace ntp::control {
 struct LogEvent {
   RealTime time{};
   config::LogLevel level = config::LogLevel::info;
-  std::string message;  // our own words; what came from the network belongs into `fields`
-  std::vector<std::pair<std::string, std::string>> fields;  // names are ours
+  std::string message{};  // our own words; what came from the network belongs into `fields`
+  std::vector<std::pair<std::string, std::string>> fields{};  // names are ours
 };
 
 // One line, without its end. Whatever the event holds, the line has no control character and is

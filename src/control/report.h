@@ -43,7 +43,7 @@ static_assert(kStandings.size() ==
               static_cast<std::size_t>(clock::HostStanding::too_uncertain) + 1);
 
 struct Report {
-  std::string version;  // "V0.1"
+  std::string version{};  // "V0.1"
   RealTime now{};
   RawTime raw_now{};
   double uptime_s = 0;
@@ -52,8 +52,8 @@ struct Report {
   bool served_once = false;     // serving was true at least once since the start
   clock::HostView host{};
   std::uint64_t host_steps = 0;  // jumps of the host's clock seen since the start
-  Totals totals;
-  std::vector<Endpoint> listening;
+  Totals totals{};
+  std::vector<Endpoint> listening{};
   int workers = 0;                 // threads that answer NTP (0: single-threaded)
   int workers_stalled = 0;         // without a sign of life for over 3 s
   double ready_max_error_s = 0.1;  // http.max_error

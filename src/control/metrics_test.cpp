@@ -1,0 +1,153 @@
+#include "control/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "control/sample_report.h"
+
+namespace ntp::control {
+namespace {
+
+// Sample lines by what stands before the value.
+std::map<std::string, std::string> samples(const std::string& text) {
+  std::map<std::string, std::string> found;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('#')) continue;
+    const auto blank = line.rfind(' ');
+    EXPECT_TRUE(found.emplace(line.substr(0, blank), line.substr(blank + 1)).second)
+        << "twice: " << line;
+  }
+  return found;
+}
+
+TEST(Metrics, TellEveryFieldOfTheReport) {
+  const auto all = samples(metrics(sample_report()));
+  const std::map<std::string, std::string> expected = {
+      {"ntp_uptime_seconds", "12.5"},
+      {"ntp_system_stratum", "3"},
+      {"ntp_system_leap_indicator", "1"},
+      {"ntp_system_root_delay_seconds", "0.25"},
+      {"ntp_system_root_dispersion_seconds", "0.75"},
+      {"ntp_system_error_bound_seconds", "0.875"},
+      {"ntp_system_synchronised", "1"},
+      {"ntp_system_serving", "1"},
+      {"ntp_system_local_clock", "0"},
+      {"ntp_host_clock_synchronised", "1"},
+      {"ntp_host_clock_standing{standing=\"synchronised\"}", "1"},
+      {"ntp_host_clock_standing{standing=\"unsynchronised\"}", "0"},
+      {"ntp_host_clock_steps_total", "2"},
+      {"ntp_host_clock_maxerror_seconds", "0.0125"},
+      {"ntp_host_clock_esterror_seconds", "0.00025"},
+      {"ntp_host_clock_offset_seconds", "-6.25e-05"},
+      {"ntp_host_clock_error_bound_seconds", "0.0135"},
+      {"ntp_host_clock_tai_offset_seconds", "37"},
+      {"ntp_server_received_packets_total", "1100"},
+      {"ntp_server_accepted_packets_total", "1003"},
+      {"ntp_server_ignored_packets_total", "55"},
+      {"ntp_server_requests_total{version=\"1\"}", "1"},
+      {"ntp_server_requests_total{version=\"4\"}", "700"},
+      {"ntp_server_sent_packets_total", "1000"},
+      {"ntp_server_response_send_errors_total", "3"},
+      {"ntp_server_receive_errors_total", "4"},
+      {"ntp_server_receive_batches_total", "400"},
+      {"ntp_server_stamps_missing_total", "5"},
+      {"ntp_server_stamps_discarded_total", "6"},
+      {"ntp_server_build_info{version=\"V0.1\"}", "1"},
+      {"ntp_server_workers", "4"},
+      {"ntp_server_workers_stalled", "1"},
+      {"ntp_server_reloads_total{result=\"ok\"}", "7"},
+      {"ntp_server_reloads_total{result=\"error\"}", "8"},
+  };
+  for (const auto& [name, value] : expected) {
+    const auto found = all.find(name);
+    ASSERT_NE(found, all.end()) << name;
+    EXPECT_EQ(found->second, value) << name;
+  }
+}
+
+TEST(Metrics, CountEveryReasonToDrop) {
+  const auto all = samples(metrics(sample_report()));
+  for (std::size_t i = 0; i < server::kDropCount; ++i) {
+    const auto name =
+        "ntp_server_dropped_packets_total{reason=\"" + std::string(server::kDropLabels[i]) + "\"}";
+    ASSERT_TRUE(all.contains(name)) << name;
+    EXPECT_EQ(all.at(name), std::to_string(i + 1));
+  }
+}
+
+TEST(Metrics, TheHistogramIsCumulativeAndAddsUp) {
+  const auto all = samples(metrics(sample_report()));
+  const std::string name = "ntp_server_response_latency_seconds";
+  EXPECT_EQ(all.at(name + "_bucket{le=\"2e-06\"}"), "0");
+  EXPECT_EQ(all.at(name + "_bucket{le=\"5e-06\"}"), "1");
+  EXPECT_EQ(all.at(name + "_bucket{le=\"1e-05\"}"), "3");
+  EXPECT_EQ(all.at(name + "_bucket{le=\"0.001\"}"), "36");
+  EXPECT_EQ(all.at(name + "_bucket{le=\"10\"}"), "105");
+  EXPECT_EQ(all.at(name + "_bucket{le=\"+Inf\"}"), "120");
+  EXPECT_EQ(all.at(name + "_count"), "120");
+  EXPECT_EQ(all.at(name + "_sum"), "1.5");
+}
+
+TEST(Metrics, HaveNoErrorBoundWhileNotSynchronised) {
+  Report report = sample_report();
+  report.state.synchronised = false;
+  auto all = samples(metrics(report));
+  EXPECT_EQ(all.at("ntp_system_error_bound_seconds"), "+Inf");
+  EXPECT_EQ(all.at("ntp_system_synchronised"), "0");
+  EXPECT_EQ(all.at("ntp_system_local_clock"), "1");
+  EXPECT_EQ(all.at("ntp_system_serving"), "1");
+
+  report.serving = false;
+  all = samples(metrics(report));
+  EXPECT_EQ(all.at("ntp_system_error_bound_seconds"), "+Inf");
+  EXPECT_EQ(all.at("ntp_system_local_clock"), "0");
+  EXPECT_EQ(all.at("ntp_system_serving"), "0");
+  EXPECT_EQ(all.at("ntp_system_stratum"), "16");
+  EXPECT_EQ(all.at("ntp_system_leap_indicator"), "3");
+  EXPECT_EQ(all.at("ntp_system_root_dispersion_seconds"), "16");
+}
+
+TEST(Metrics, SayNothingOfAKernelThatWasNotRead) {
+  Report report = sample_report();
+  report.host = {};
+  const auto all = samples(metrics(report));
+  EXPECT_FALSE(all.contains("ntp_host_clock_maxerror_seconds"));
+  EXPECT_EQ(all.at("ntp_host_clock_synchronised"), "0");
+  EXPECT_EQ(all.at("ntp_host_clock_standing{standing=\"unreadable\"}"), "1");
+}
+
+TEST(Metrics, EscapeLabelValues) {
+  Report report = sample_report();
+  report.version = "a\"b\\c\nd";
+  EXPECT_NE(metrics(report).find("ntp_server_build_info{version=\"a\\\"b\\\\c\\nd\"} 1\n"),
+            std::string::npos);
+}
+
+TEST(Metrics, EveryFamilyHasItsCommentsOnceAndBeforeItsSamples) {
+  std::istringstream lines(metrics(sample_report()));
+  std::set<std::string> families;
+  std::string current;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string hash, keyword, name, type;
+    if (line.starts_with("# HELP ")) {
+      words >> hash >> keyword >> current;
+      EXPECT_TRUE(families.insert(current).second) << line;
+    } else if (line.starts_with("# TYPE ")) {
+      words >> hash >> keyword >> name >> type;
+      EXPECT_EQ(name, current);
+      EXPECT_EQ(type == "counter", current.ends_with("_total")) << line;
+    } else {
+      EXPECT_TRUE(line.starts_with(current)) << line;
+    }
+  }
+  EXPECT_GE(families.size(), 30u);
+}
+
+}  // namespace
+}  // namespace ntp::control

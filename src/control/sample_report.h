@@ -1,0 +1,55 @@
+// A Report with a value in every field, for the tests of the renderings.
+#pragma once
+
+#include "control/report.h"
+
+namespace ntp::control {
+
+inline Report sample_report() {
+  using namespace std::chrono_literals;
+  Report report;
+  report.version = "V0.1";
+  report.now = RealTime(1'795'393'165'123'456'789ns);  // 2026-11-23T00:19:25
+  report.raw_now = RawTime(5002s);
+  report.uptime_s = 12.5;
+  report.state = {.leap = wire::Leap::insert,
+                  .synchronised = true,
+                  .stratum = 3,
+                  .precision = -23,
+                  .refid = server::kRefidHost,
+                  .reftime = NtpTimestamp::from(report.now - 2s),
+                  .root_delay_s = 0.25,
+                  .root_dispersion_s = 0.5,
+                  .dispersion_rate = 0.125,
+                  .at = RawTime(5000s)};
+  report.serving = true;
+  report.served_once = true;
+  report.host.standing = clock::HostStanding::synchronised;
+  report.host.error_bound_s = 0.0135;
+  report.host.reading = {.available = true,
+                         .unsynchronised = false,
+                         .maxerror_us = 12'500,
+                         .esterror_us = 250,
+                         .offset_s = -0.0000625,
+                         .tai_offset_s = 37};
+  report.host_steps = 2;
+  report.totals.received = 1100;
+  report.totals.batches = 400;
+  report.totals.versions = {0, 1, 2, 300, 700};
+  for (std::size_t i = 0; i < report.totals.drops.size(); ++i) report.totals.drops[i] = i + 1;
+  report.totals.replies = 1000;
+  report.totals.send_errors = 3;
+  report.totals.receive_errors = 4;
+  report.totals.stamps_missing = 5;
+  report.totals.stamps_discarded = 6;
+  for (std::size_t i = 0; i < report.totals.latency.size(); ++i) report.totals.latency[i] = i;
+  report.totals.latency_sum_ns = 1'500'000'000;
+  report.listening = {*parse_endpoint("0.0.0.0", 123), *parse_endpoint("[::]", 123)};
+  report.workers = 4;
+  report.workers_stalled = 1;
+  report.reloads = 7;
+  report.reload_errors = 8;
+  return report;
+}
+
+}  // namespace ntp::control

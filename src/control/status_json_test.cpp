@@ -1,0 +1,100 @@
+#include "control/status_json.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "control/sample_report.h"
+
+namespace ntp::control {
+namespace {
+
+using nlohmann::json;
+
+TEST(StatusJson, TellsWhatIsServed) {
+  const auto status = json::parse(status_json(sample_report()));
+  EXPECT_EQ(status["schema"], 1);
+  EXPECT_EQ(status["version"], "V0.1");
+  EXPECT_EQ(status["time"], "2026-11-23T00:19:25.123456789Z");
+  EXPECT_EQ(status["uptime_s"], 12.5);
+  EXPECT_EQ(status["ready"]["ok"], false);
+  EXPECT_EQ(status["ready"]["max_error_s"], 0.1);
+  const auto& system = status["system"];
+  EXPECT_EQ(system["synchronised"], true);
+  EXPECT_EQ(system["serving"], true);
+  EXPECT_EQ(system["local_clock"], false);
+  EXPECT_EQ(system["leap"], "insert");
+  EXPECT_EQ(system["stratum"], 3);
+  EXPECT_EQ(system["precision"], -23);
+  EXPECT_EQ(system["refid"], "127.127.0.1");
+  EXPECT_EQ(std::string(system["reftime"]).substr(0, 25), "2026-11-23T00:19:23.12345");
+  EXPECT_EQ(system["root_delay_s"], 0.25);
+  EXPECT_EQ(system["root_dispersion_s"], 0.75);
+  EXPECT_EQ(system["error_bound_s"], 0.875);
+  EXPECT_EQ(status["host_clock"]["standing"], "synchronised");
+  EXPECT_EQ(status["host_clock"]["maxerror_s"], 0.0125);
+  EXPECT_EQ(status["host_clock"]["tai_offset_s"], 37);
+  EXPECT_EQ(status["packets"]["accepted"], 1003);
+  EXPECT_EQ(status["packets"]["versions"]["3"], 300);
+  EXPECT_EQ(status["packets"]["dropped"]["too_short"], 1);
+  EXPECT_EQ(status["packets"]["dropped"].size(), server::kDropCount);
+  EXPECT_EQ(status["listening"], json({"0.0.0.0:123", "[::]:123"}));
+  EXPECT_EQ(status["workers"]["stalled"], 1);
+  EXPECT_EQ(status["reloads"]["error"], 8);
+}
+
+TEST(StatusJson, HasNullsForWhatIsNotKnown) {
+  Report report = sample_report();
+  report.serving = false;
+  report.host = {};
+  const auto status = json::parse(status_json(report));
+  EXPECT_EQ(status["system"]["leap"], "unknown");
+  EXPECT_EQ(status["system"]["stratum"], 16);
+  EXPECT_TRUE(status["system"]["refid"].is_null());
+  EXPECT_TRUE(status["system"]["reftime"].is_null());
+  EXPECT_TRUE(status["system"]["error_bound_s"].is_null());
+  EXPECT_EQ(status["host_clock"]["standing"], "unreadable");
+  EXPECT_FALSE(status["host_clock"].contains("maxerror_s"));
+}
+
+TEST(StatusJson, SurvivesTextThatIsNoUtf8) {
+  Report report = sample_report();
+  report.version = "\xff\"\n\x1b";
+  const auto text = status_json(report);
+  EXPECT_EQ(json::parse(text)["version"], "\xef\xbf\xbd\"\n\x1b");
+}
+
+void collect(const json& value, const std::string& path, std::set<std::string>& paths) {
+  if (!value.is_object()) {
+    paths.insert(path);
+    return;
+  }
+  for (const auto& [key, inner] : value.items()) {
+    collect(inner, path.empty() ? key : path + "." + key, paths);
+  }
+}
+
+TEST(StatusJson, EveryFieldStandsInTheDocumentAndTheOtherWayRound) {
+  std::set<std::string> rendered;
+  collect(json::parse(status_json(sample_report())), "", rendered);
+
+  std::ifstream document(NTP_SOURCE_DIR "/docs/formats/status.md");
+  ASSERT_TRUE(document.is_open());
+  std::set<std::string> documented;
+  for (std::string line; std::getline(document, line);) {
+    if (!line.starts_with("| `")) continue;
+    documented.insert(line.substr(3, line.find('`', 3) - 3));
+  }
+  for (const auto reason : server::kDropLabels) {
+    documented.insert("packets.dropped." + std::string(reason));  // documented as one row
+  }
+  documented.erase("packets.dropped.REASON");
+  EXPECT_EQ(rendered, documented);
+}
+
+}  // namespace
+}  // namespace ntp::control
