@@ -65,9 +65,11 @@ std::string time_zone_problem() {
           zone.starts_with('/') ? std::filesystem::path(zone) : base / zone, ignored)) {
     return {};
   }
-  // A POSIX rule such as "CET-1CEST" needs no file: letters or <…>, then an offset.
-  const auto digits = zone.find_first_of("+-0123456789");
-  if (digits != std::string_view::npos && digits >= 3 && zone.find('/') == std::string_view::npos) {
+  // A POSIX rule such as "CET-1CEST,M3.5.0/2,M10.5.0/3" needs no file: letters or <…>, an offset.
+  const auto rule = zone.substr(0, zone.find(','));
+  const auto digits = rule.find_first_of("+-0123456789");
+  if (digits != std::string_view::npos && (digits >= 3 || rule.starts_with('<')) &&
+      rule.find('/') == std::string_view::npos) {
     return {};
   }
   return std::string("TZ=") + variable + " is not a time zone known here; times are logged in UTC";
