@@ -27,6 +27,7 @@ bool IpAddress::is_broadcast() const noexcept {
 }
 
 std::optional<IpAddress> parse_ip(std::string_view text) {
+  if (text.find('\0') != text.npos) return std::nullopt;  // inet_pton would stop there, content
   const std::string copy(text);
   IpAddress address;
   if (inet_pton(AF_INET, copy.c_str(), address.octets.data()) == 1) return address;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string_view>
+
 namespace ntp {
 namespace {
 
@@ -33,6 +35,14 @@ TEST(ParseEndpoint, ReadsEveryWrittenForm) {
       EXPECT_EQ(to_string(*endpoint), c.expected);
     }
   }
+}
+
+TEST(ParseIp, RefusesWhatStandsBehindAZeroOctet) {
+  using namespace std::string_view_literals;
+  EXPECT_FALSE(parse_ip("192.0.2.1\0and more"sv));
+  EXPECT_FALSE(parse_ip("2001:db8::1\0"sv));
+  EXPECT_FALSE(parse_endpoint("192.0.2.1\0:123"sv, 123));
+  EXPECT_FALSE(parse_endpoint("[2001:db8::1\0]:123"sv, 123));
 }
 
 TEST(IpAddress, KnowsTheAddressesThatNoHonestClientHas) {
