@@ -7,6 +7,7 @@ import os
 import platform
 import signal
 import subprocess
+import sys
 import time
 
 SERVER_CPU = 1
@@ -79,19 +80,22 @@ def cpu_columns():
     return columns
 
 
-def raise_session():
-    """A session of its own with the weight of nice -20 against all others; True when it worked.
+def in_own_session(work):
+    """Runs `work` in a session that weighs as much as nice -20 against all others; its exit code.
 
     With autogroup the kernel shares a CPU between sessions first: nice inside of one does nothing
-    against another."""
-    with contextlib.suppress(OSError):
+    against another. The child is in nobody's foreground, so interrupts are passed on to it."""
+    child = os.fork()
+    if child == 0:
         os.setsid()
-    try:
-        with open("/proc/self/autogroup", "w", encoding="ascii") as file:
+        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:
             file.write("-20")
-        return True
-    except OSError:
-        return False
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.exit(work())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: os.kill(child, number))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 class Lab:

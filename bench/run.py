@@ -14,7 +14,7 @@ import sys
 import extras
 import peers as peers_of
 import report
-from lab import Lab, LabError, memory_kib, raise_session, read
+from lab import Lab, LabError, in_own_session, memory_kib, read
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 OUT = TOP / "build" / "bench"
@@ -178,12 +178,7 @@ def measure_all(options, result):
         + (" (too many: the figures are doubtful)" if disturbed * 5 > len(rounds) else ""))
 
 
-def main():
-    options = arguments()
-    if os.geteuid() != 0:
-        if not shutil.which("sudo"):
-            raise LabError("needs root, for network namespaces and priorities")
-        os.execvp("sudo", ["sudo", sys.executable, *sys.argv])
+def bench(options):
     if os.cpu_count() < 2:
         raise LabError("needs two CPUs: one for the server, one for the generator")
     OUT.mkdir(parents=True, exist_ok=True)
@@ -191,17 +186,30 @@ def main():
         build()
     about = machine()
     describe_machine(about)
-    result = {"machine": about, "options": vars(options), "weight_raised": raise_session()}
+    result = {"machine": about, "options": vars(options)}
     measure_all(options, result)
     path = OUT / "result.json"
     path.write_text(json.dumps(result, indent=1), encoding="utf-8")
     say(f"everything measured: {path.relative_to(TOP)}")
 
 
+def main():
+    options = arguments()
+    if os.geteuid() != 0:
+        if not shutil.which("sudo"):
+            sys.exit("bench: needs root, for network namespaces and priorities")
+        os.execvp("sudo", ["sudo", sys.executable, *sys.argv])
+
+    def guarded():
+        try:
+            bench(options)
+        except LabError as problem:
+            return f"bench: {problem}"
+        except KeyboardInterrupt:
+            return "bench: interrupted"
+        return 0
+    sys.exit(in_own_session(guarded))
+
+
 if __name__ == "__main__":
-    try:
-        main()
-    except LabError as problem:
-        sys.exit(f"bench: {problem}")
-    except KeyboardInterrupt:
-        sys.exit("bench: interrupted")
+    main()
