@@ -28,8 +28,8 @@ enum class Fault : std::uint8_t {
 };
 inline constexpr std::size_t kFaults = 10;
 inline constexpr std::array<std::string_view, kFaults> kFaultNames{
-    "none",    "stray",  "length", "mode",        "version", "leap",
-    "stratum", "origin", "stamps", "from_address"};
+    "none", "stray",   "length", "mode",   "version",
+    "leap", "stratum", "origin", "stamps", "from_address"};
 
 inline std::uint64_t load_u64(const std::byte* at) noexcept {
   std::uint64_t value = 0;

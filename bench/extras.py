@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import statistics
 
 import report
 from lab import SERVER_CPU, LabError, memory_kib, read
@@ -12,11 +11,10 @@ LADDER_STEP = 1.06
 LADDER_START = 0.5     # of the rate of the closed loop
 BUFFER_DEFAULT = "/proc/sys/net/core/rmem_default"
 BUFFER_LIMIT = "/proc/sys/net/core/rmem_max"
-GROWTH_WINDOWS = 7
 
 
 class EqualBuffers:
-    """The same receive buffer for every server: those that do not ask get what the others ask for."""
+    """The same receive buffer for all: those that do not ask get what the others ask for."""
 
     def __enter__(self):
         self.before = read(BUFFER_DEFAULT)
@@ -36,7 +34,8 @@ def ladder(lab, peers, one_run, say):
             closed = one_run(lab, peer, ("--duration", 1, "--warm-up", 0.2))["rate"]
             rate, best, steps = closed * LADDER_START, 0, []
             while rate < closed * 3:
-                result = one_run(lab, peer, ("--duration", 1, "--warm-up", 0.2, "--rate", round(rate)))
+                result = one_run(lab, peer, ("--duration", 1, "--warm-up", 0.2,
+                                             "--rate", round(rate)))
                 # A generator that cannot keep up would call a slow offer a fast server.
                 offered = result["sent"] / result["duration_s"]
                 steps.append({"offered": offered, "loss": result["loss"]})
@@ -58,7 +57,7 @@ def growth_points(largest):
     return [*points, largest]
 
 
-def growth(lab, peers, out, largest, say):
+def growth(lab, peers, out, options, say):
     """CPU per request and memory once so many distinct addresses have asked, each point beside one
     client asking the very same process in neighbouring windows."""
     found = {}
@@ -68,36 +67,38 @@ def growth(lab, peers, out, largest, say):
         child = lab.start(peer.command, log, peer.environment)
         try:
             lab.wait_until_answering(child, log, peer.name, peer.load_options)
-            lab.load("--duration", 0.5, clients=1)
-            points = [{"clients": 1, "memory": memory_kib(child.pid)}]
-            for clients in growth_points(largest):
-                points.append(growth_point(lab, peer, child, clients))
+            first = lab.load("--duration", 0.5, *peer.load_options, clients=1)
+            points = [{"clients": 1, "asked": first["all_replies"],
+                       "memory": memory_kib(child.pid)}]
+            for clients in growth_points(options.growth_to):
+                points.append(growth_point(lab, peer, child, clients, options.rounds))
         finally:
             lab.stop(child)
         found[peer.name] = points
         for point in points:
             memory = point["memory"]
-            rows.append([peer.name, f"{point['clients']:,}", f"{point.get('asked', 0):,}",
+            rows.append([peer.name, f"{point['clients']:,}", f"{point['asked']:,}",
                          report.spread_text(point.get("cpu_ratios", [])),
                          f"{memory['anonymous'] / 1024:.1f}", f"{memory['rss'] / 1024:.1f}"])
     say("\nMode T: distinct clients; CPU per request beside one client asking the same process")
-    say(report.table(["server", "clients", "asked before", "CPU x one client", "anon MiB", "RSS MiB"],
-                     rows))
+    say(report.table(["server", "clients", "answered before", "CPU x one client", "anon MiB",
+                      "RSS MiB"], rows))
     return found
 
 
-def growth_point(lab, peer, child, clients):
+def growth_point(lab, peer, child, clients, windows):
     # The closed loop visits every client once before any twice: run it until all have asked.
     asked, seconds = 0, 1.0
     while asked < clients:
-        result = lab.load("--duration", seconds, "--warm-up", 0, *peer.load_options, clients=clients)
+        result = lab.load("--duration", seconds, "--warm-up", 0, *peer.load_options,
+                          clients=clients)
         if result["replies"] == 0:
             raise LabError(f"{peer.name} stopped answering at {clients} clients")
         if result["all_replies"] >= clients:
             asked = result["all_replies"]
         seconds = max(seconds, 1.3 * clients / result["rate"])
     ratios = []
-    for _ in range(GROWTH_WINDOWS):
+    for _ in range(windows):
         one = lab.measure(child, "--duration", 0.5, "--warm-up", 0.1, *peer.load_options, clients=1)
         many = lab.measure(child, "--duration", 0.5, "--warm-up", 0.1, *peer.load_options,
                            clients=clients)
@@ -107,8 +108,7 @@ def growth_point(lab, peer, child, clients):
 
 
 def workers(lab, ours, interleaved, options, say):
-    """Two workers beside one. With four CPUs both get one; else they share the server's, and what
-    can be shown is that a request costs no more CPU time."""
+    """Two workers beside one, sharing the server's CPU: does a request cost more CPU time?"""
     def with_workers(count):
         command = list(ours.command)
         command[command.index("--threads") + 1] = str(count)
@@ -123,4 +123,4 @@ def workers(lab, ours, interleaved, options, say):
     say(report.closed_table(series, [one, two], one.name))
     say(f"requests/s {report.spread_text(rate)}, CPU per request {report.spread_text(cpu)}")
     return {"rate": report.spread(rate), "cpu": report.spread(cpu), "rounds": series.rounds,
-            "shared_cpu": True, "median_cpu": statistics.median(cpu)}
+            "shared_cpu": True}

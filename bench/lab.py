@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import json
 import os
+import pathlib
 import platform
 import signal
 import subprocess
@@ -41,7 +42,7 @@ def read(path):
 
 
 def cpu_ns(pid):
-    """CPU time of all threads of a process. On most kernels it holds the softirqs run in its name."""
+    """CPU time of all threads of a process; on most kernels with the softirqs that hit it."""
     total = 0
     for thread in os.listdir(f"/proc/{pid}/task"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -88,8 +89,8 @@ def in_own_session(work):
     child = os.fork()
     if child == 0:
         os.setsid()
-        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:
-            file.write("-20")
+        with contextlib.suppress(OSError):
+            pathlib.Path("/proc/self/autogroup").write_text("-20", encoding="ascii")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.exit(work())
@@ -158,7 +159,8 @@ class Lab:
         threaded = mode == "T"
         # veth hands a frame to the peer's NAPI only when it could be merged with others, which for
         # a datagram means: when the sending end does no segmentation offload.
-        self._in(self.client_ns, "ethtool", "-K", self.client_dev, "tso", "off" if threaded else "on")
+        self._in(self.client_ns, "ethtool", "-K", self.client_dev,
+                 "tso", "off" if threaded else "on")
         # Threads can be switched on and off only while there is a NAPI, which is what GRO makes.
         gro = ["ethtool", "-K", self.server_dev, "gro", "on" if threaded else "off"]
         switch = ["sh", "-c", f"echo {int(threaded)} > /sys/class/net/{self.server_dev}/threaded"]
@@ -192,7 +194,7 @@ class Lab:
         return (["chrt", "-r", "5"] if self.realtime else []) + ["taskset", "-c", cpus]
 
     def start(self, command, log, environment=None, cpus=str(SERVER_CPU)):
-        """A server in its namespace on its CPU. `ip` and `taskset` become it: the PID is its own."""
+        """A server in its namespace on its CPU. `ip` and `taskset` become it: it has their PID."""
         with open(log, "w", encoding="utf-8") as output:
             child = subprocess.Popen(
                 ["ip", "netns", "exec", self.server_ns, *self._pinned(cpus), *command],

@@ -45,7 +45,10 @@ class ClientWalk {
 class Load {
  public:
   Load(Port& port, const LoadOptions& options)
-      : port_(port), options_(options), walk_(options.clients), lost_after_(in_ns(options.lost_after_s)) {
+      : port_(port),
+        options_(options),
+        walk_(options.clients),
+        lost_after_(in_ns(options.lost_after_s)) {
     const bool open_loop = options.rate > 0;
     slots_.resize(open_loop ? kSlotMask + 1
                             : std::clamp<std::uint32_t>(options.outstanding, 1, kSlotMask + 1));
@@ -70,7 +73,8 @@ class Load {
       if (now >= next_check_) forget_lost(now);
     }
     drain();
-    result_.duration_s = static_cast<double>(measure_to_ - measure_from_) / static_cast<double>(kSecond);
+    result_.duration_s =
+        static_cast<double>(measure_to_ - measure_from_) / static_cast<double>(kSecond);
     return result_;
   }
 
@@ -97,8 +101,7 @@ class Load {
     const auto due = static_cast<std::uint64_t>(elapsed_s * options_.rate);
     while (offered_ < due && !free_.empty()) {
       const std::size_t count = std::min<std::size_t>({due - offered_, kMaxBatch, free_.size()});
-      const auto due_at =
-          start + in_ns(static_cast<double>(offered_ + 1) / options_.rate);
+      const auto due_at = start + in_ns(static_cast<double>(offered_ + 1) / options_.rate);
       if (measured(now) && now - due_at > kLate) result_.late += count;
       offered_ += count;
       if (send(count, now) < count) return;
@@ -142,9 +145,9 @@ class Load {
     if (index >= slots_.size()) return Fault::stray;
     Slot& slot = slots_[index];
     if (!slot.waiting || slot.nonce != nonce || slot.client != reply.client) return Fault::stray;
-    const Fault fault = reply.from_server ? judge_reply(reply.payload, options_.version, nonce,
-                                                        options_.any_leap)
-                                          : Fault::from_address;
+    const Fault fault = reply.from_server
+                            ? judge_reply(reply.payload, options_.version, nonce, options_.any_leap)
+                            : Fault::from_address;
     release(index);
     if (fault != Fault::none) return fault;
     ++result_.all_replies;

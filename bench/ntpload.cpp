@@ -26,7 +26,8 @@ void declare(CLI::App& app, Arguments& to) {
   app.add_option("server", to.port.server, "numeric address of the server")->required();
   app.add_option("--port", to.port.port, "UDP port")->capture_default_str();
   app.add_option("--ntp-version", to.port.version, "version to ask with")->check(CLI::Range(1, 4));
-  app.add_option("--source", to.port.source, "first of the clients' addresses (the rest follow it)");
+  app.add_option("--source", to.port.source,
+                 "first of the clients' addresses (the rest follow it)");
   app.add_option("--clients", to.port.clients, "distinct client addresses")
       ->check(CLI::Range(1u, 100'000'000u))
       ->capture_default_str();

@@ -72,7 +72,8 @@ class Release:
             f'Dir "{self.root}";\nDir::State "{self.root}/state";\n'
             f'Dir::State::status "{self.root}/state/status";\nDir::Cache "{self.root}/cache";\n'
             f'Dir::Etc "{self.root}/etc";\nDir::Etc::sourcelist "{self.root}/etc/sources.list";\n'
-            f'APT::Architecture "{architecture()}";\nAPT::Sandbox::User "root";\n', encoding="utf-8")
+            f'APT::Architecture "{architecture()}";\nAPT::Sandbox::User "root";\n',
+            encoding="utf-8")
         self._apt("update")
         (self.root / "lists.complete").touch()
 
@@ -85,9 +86,9 @@ class Release:
         return [name for name in names if name == package or name.startswith("lib")]
 
     def _apt(self, *arguments, cwd=None):
-        done = subprocess.run(["apt-get", "-qq", *arguments], capture_output=True, text=True, cwd=cwd,
+        done = subprocess.run(["apt-get", "-qq", *arguments], capture_output=True, text=True,
                               env={**os.environ, "APT_CONFIG": str(self.root / "apt.conf")},
-                              check=False)
+                              cwd=cwd, check=False)
         if done.returncode != 0:
             raise LabError(f"apt-get {arguments[0]} for {self.name}: {done.stderr.strip()[-500:]}")
         return done.stdout
@@ -95,8 +96,9 @@ class Release:
 
 def under_own_loader(tree, program):
     """The command line that runs a program of a tree with the tree's C library."""
-    loaders = sorted(loader for pattern in ("lib/*-linux-gnu*/ld-linux-*", "usr/lib/*-linux-gnu*/ld-linux-*")
-                     for loader in tree.glob(pattern) if not loader.is_symlink())
+    places = ("lib/*-linux-gnu*/ld-linux-*", "usr/lib/*-linux-gnu*/ld-linux-*")
+    loaders = sorted(loader for place in places for loader in tree.glob(place)
+                     if not loader.is_symlink())
     if not loaders:
         raise LabError(f"no loader in {tree}")
     libraries = ":".join(str(path) for path in

@@ -83,7 +83,8 @@ class PacketPort final : public Port {
     while (ready_ < replies_.size()) {
       auto* header = slot(next_);
       // The kernel hands a slot over by this word, after the frame is in it.
-      if ((std::atomic_ref(header->tp_status).load(std::memory_order_acquire) & TP_STATUS_USER) == 0) {
+      if ((std::atomic_ref(header->tp_status).load(std::memory_order_acquire) & TP_STATUS_USER) ==
+          0) {
         break;
       }
       next_ = (next_ + 1) % kRingSlots;

@@ -20,9 +20,7 @@ log-level = "warn"
 [synchronization]
 local-stratum = 10
 [[server]]
-listen = "0.0.0.0:123"
-[[server]]
-listen = "[::]:123"
+listen = "{address}:123"
 """
 
 NTPSEC = """server 127.127.1.0
@@ -52,9 +50,9 @@ def ours(program, name="ntp-server", arguments=("--threads", "1")):
                            "--log-level", "warning", *arguments], is_ours=True)
 
 
-def _configured(scratch, name, text):
+def _configured(scratch, name, text, **values):
     path = pathlib.Path(scratch, f"{name}.conf").resolve()
-    path.write_text(text.format(scratch=path.parent, name=name), encoding="utf-8")
+    path.write_text(text.format(scratch=path.parent, name=name, **values), encoding="utf-8")
     return str(path)
 
 
@@ -67,41 +65,34 @@ def chrony(release, cache, scratch, name):
                  "root", "-f", config])
 
 
-def ntpd_rs(cache, scratch):
+def ntpd_rs(cache, scratch, ipv6):
     source = Release("trixie", cache)
     tree = source.tree("ntpd-rs")
-    config = _configured(scratch, "ntpd-rs", NTPD_RS)
+    config = _configured(scratch, "ntpd-rs", NTPD_RS, address="[::]" if ipv6 else "0.0.0.0")
     return Peer("ntpd-rs", source.version("ntpd-rs"),
                 [*WITHOUT_CLOCK, *under_own_loader(tree, "usr/bin/ntp-daemon"), "--config", config],
                 load_options=("--any-leap",))
 
 
-def busybox(cache, _):
-    source = Release("trixie", cache)
-    tree = source.tree("busybox")
-    return Peer("busybox", source.version("busybox"),
-                [*WITHOUT_CLOCK, *under_own_loader(tree, "usr/bin/busybox"), "ntpd", "-n", "-l", "-w", "-p",
-                 "127.0.0.2"], load_options=("--any-leap",))
-
-
-def ntpsec(cache, scratch):
+def ntpsec(cache, scratch, _):
     source = Release("trixie", cache)
     tree = source.tree("ntpsec")
     config = _configured(scratch, "ntpsec", NTPSEC)
     return Peer("ntpsec", source.version("ntpsec"),
-                [*WITHOUT_CLOCK, *under_own_loader(tree, "usr/sbin/ntpd"), "-n", "-g", "-c", config],
+                [*WITHOUT_CLOCK, *under_own_loader(tree, "usr/sbin/ntpd"), "-n", "-g", "-c",
+                 config],
                 load_options=("--any-leap",))
 
 
-OTHERS = {"ntpd-rs": ntpd_rs, "ntpsec": ntpsec, "busybox": busybox}
+OTHERS = {"ntpd-rs": ntpd_rs, "ntpsec": ntpsec}
 
 
-def collect(chosen, cache, scratch, say):
+def collect(chosen, cache, scratch, ipv6, say):
     """The peers that can be had, chrony's newest first; `say` gets a line for each that cannot."""
     found = []
     wanted = [("chrony-4.6", lambda: chrony("trixie", cache, scratch, "chrony-4.6")),
               ("chrony-4.3", lambda: chrony("bookworm", cache, scratch, "chrony-4.3"))]
-    wanted += [(name, lambda make=OTHERS[name]: make(cache, scratch)) for name in chosen]
+    wanted += [(name, lambda make=OTHERS[name]: make(cache, scratch, ipv6)) for name in chosen]
     for name, make in wanted:
         try:
             found.append(make())

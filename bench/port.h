@@ -38,10 +38,10 @@ class Port {
 struct PortOptions {
   std::string server = "127.0.0.1";  // numeric, IPv4 or IPv6
   std::uint16_t port = 123;
-  std::string source{};         // first source address; empty: the kernel's choice, one client
-  std::string interface{};      // packet transport: the device to use
-  std::string next_hop_mac{};   // packet transport: where frames go
-  std::string source_mac{};     // packet transport: whence; replies go there
+  std::string source{};        // first source address; empty: the kernel's choice, one client
+  std::string interface{};     // packet transport: the device to use
+  std::string next_hop_mac{};  // packet transport: where frames go
+  std::string source_mac{};    // packet transport: whence; replies go there
   std::uint32_t clients = 1;
   unsigned version = 4;
 };

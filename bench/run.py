@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""./dev bench: ntp-server beside chrony, on one core each, in the same rounds. See bench/README.md."""
+"""./dev bench: ntp-server beside chrony, one core each, in the same rounds (bench/README.md)."""
 
 import argparse
 import json
@@ -35,7 +35,7 @@ def arguments():
     parser.add_argument("--rate", type=float, default=20000, help="of the open loop")
     parser.add_argument("--peers", default="", help=f"also: {','.join(peers_of.OTHERS)}")
     parser.add_argument("--server", action="append", metavar="[NAME=]PROGRAM",
-                        help="program to measure instead of build/release/ntp-server; may be repeated")
+                        help="instead of build/release/ntp-server; may be repeated")
     parser.add_argument("--ipv6", action="store_true")
     parser.add_argument("--ladder", action="store_true", help="find the rate with under 1 %% loss")
     parser.add_argument("--growth", action="store_true", help="CPU and memory, 1 to 10^7 clients")
@@ -43,7 +43,7 @@ def arguments():
     parser.add_argument("--workers", action="store_true", help="two workers beside one")
     parser.add_argument("--only", action="store_true", help="only what the flags above ask for")
     parser.add_argument("--realtime", action="store_true",
-                        help="SCHED_RR for all parts: steadier on a machine that does other work")
+                        help="SCHED_RR for all parts; steadier, but starves all other programs")
     parser.add_argument("--no-build", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -65,7 +65,7 @@ def choose_servers(options):
         name, _, program = text.rpartition("=")
         chosen.append(peers_of.ours(program, name or "ntp-server"))
     others = peers_of.collect([name for name in options.peers.split(",") if name], OUT / "packages",
-                              OUT, say)
+                              OUT, options.ipv6, say)
     names = [peer.name for peer in chosen]
     if len(set(names)) != len(names):
         raise LabError("two servers of one name: use --server NAME=PROGRAM")
@@ -139,8 +139,10 @@ def judge(result, peers, base):
     for peer in (peer for peer in peers if peer.is_ours):
         ratio = mode["closed"]["rate"][peer.name]["ratio"]["median"]
         p99 = mode["open"]["p99_us"][peer.name]["ratio"]["median"]
-        anonymous = max(one[peer.name]["memory"]["anonymous"] for one in mode["closed"]["rounds"]) / 1024
-        for text, met in ((f"{ratio:.2f} x {base} on one core (goal {GOAL_RATIO})", ratio >= GOAL_RATIO),
+        anonymous = max(one[peer.name]["memory"]["anonymous"]
+                        for one in mode["closed"]["rounds"]) / 1024
+        for text, met in ((f"{ratio:.2f} x {base} on one core (goal {GOAL_RATIO})",
+                           ratio >= GOAL_RATIO),
                           (f"p99 {p99:.2f} x {base}'s (goal 1 at most)", p99 <= 1),
                           (f"{anonymous:.1f} MiB anonymous (goal {GOAL_ANONYMOUS_MIB:.0f} at most)",
                            anonymous <= GOAL_ANONYMOUS_MIB)):
@@ -150,7 +152,8 @@ def judge(result, peers, base):
 def measure_all(options, result):
     peers, base = choose_servers(options)
     result["base"] = base
-    result["servers"] = {peer.name: {"version": peer.version, "command": peer.command} for peer in peers}
+    result["servers"] = {peer.name: {"version": peer.version, "command": peer.command}
+                         for peer in peers}
     for peer in peers:
         if peer.version:
             say(f"{peer.name}: {peer.version}")
@@ -164,7 +167,8 @@ def measure_all(options, result):
         if options.ladder:
             result["ladder"] = extras.ladder(lab, peers, one_run, say)
         if options.growth:
-            result["growth"] = extras.growth(lab, peers, OUT, options.growth_to, say)
+            compared = [peer for peer in peers if peer.is_ours or peer.name == base]
+            result["growth"] = extras.growth(lab, compared, OUT, options, say)
         if options.workers:
             result["workers"] = extras.workers(lab, [peer for peer in peers if peer.is_ours][0],
                                                interleaved, options, say)
