@@ -139,7 +139,8 @@ ensure_base() { # TAG SUITE
     return 1
   fi
   write_sources "$root" "$2"
-  rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/*
+  rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/usr/share/{man,locale}/*
+  find "$root/usr/share/doc" -type f ! -name copyright -delete
   tar -C "$root" -c . | docker import --change 'CMD ["bash"]' - "$1" >/dev/null
   rm -rf "$root" "$root.log"
 }

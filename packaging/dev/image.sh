@@ -29,7 +29,7 @@ check_versions() {
   local program label
   program=$(docker run --rm --network none "$draft" version) || fail "the program in the new image does not start" 70
   label=$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.version"}}' "$draft")
-  [ "$program" = "ntp-server $tag" ] || fail "the program says '$program', the tag is $tag" 70
+  [[ "$program" = "ntp-server $tag" || "$program" = "ntp-server $tag "* ]] || fail "the program says '$program', the tag is $tag" 70
   [ "$label" = "$tag" ] || fail "the label says '$label', the tag is $tag" 70
 }
 

@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/target.sh"
 
 : "${VERSION:=$(cat VERSION)}"
-set -- -DCMAKE_BUILD_TYPE=Release -DNTP_SERVER_VERSION="$VERSION" -DNTP_SERVER_TESTS=OFF
+set -- -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG" -DNTP_SERVER_VERSION="$VERSION" -DNTP_SERVER_TESTS=OFF
 if [ "$target_arch" != "$build_arch" ]; then
   set -- "$@" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$target_processor" \
     -DCMAKE_C_COMPILER="$target_triplet-gcc" -DCMAKE_CXX_COMPILER="$target_triplet-g++"
@@ -15,10 +15,17 @@ fi
 cmake -S . -B /tmp/build -G Ninja "$@"
 cmake --build /tmp/build --target ntp-server
 
-program=$(find /tmp/build -type f -name ntp-server -perm -u+x | head -n 1)
 mkdir -p "$root/etc/ntp-server/conf.d" "$root/usr/share" "$root/var/lib" "$root/tmp" /state
-"$target_triplet-strip" --strip-all -o "$root/ntp-server" "$program"
+"$target_triplet-strip" --strip-all -o "$root/ntp-server" /tmp/build/ntp-server
 "$here/copy-libraries.sh" "$root/ntp-server" "$target_triplet" "$root"
+
+# The licences of what is handed out: ours, and those of the libraries beside it.
+licences="$root/usr/share/doc"
+install -D -m 644 LICENSE "$licences/ntp-server/LICENSE"
+for package in libc6 libgcc-s1 libstdc++6 tzdata; do
+  [ ! -r "/usr/share/doc/$package/copyright" ] ||
+    install -D -m 644 "/usr/share/doc/$package/copyright" "$licences/$package/copyright"
+done
 
 # getaddrinfo reads these; the sources "files" and "dns" are part of libc itself.
 printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"

@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 
-from lab import REPOSITORY, VERSION, Failure, Group, expect, run, until
+from lab import BUILD_S, REPOSITORY, VERSION, Failure, Group, expect, run, until
 from group_image import LIMIT_MB, size_mb, version_label
 
 group = Group("arm64")
@@ -22,7 +22,7 @@ def arm64_image(lab):
         lab.base("trixie")
         name = f"ntp-server:arm64-test{lab.number}"
         lab.remove_image_at_end(name)
-        lab.buildkit("build", "--platform", "linux/arm64", "--tag", name, REPOSITORY, timeout=900,
+        lab.buildkit("build", "--platform", "linux/arm64", "--tag", name, REPOSITORY, timeout=BUILD_S,
                      env=dict(os.environ, DOCKER_BUILDKIT="1"))
         return name
     return lab.once("the arm64 image", make)

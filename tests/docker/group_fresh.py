@@ -2,11 +2,10 @@
 import contextlib
 import subprocess
 
-from lab import REPOSITORY, Group, expect, run
+from lab import BUILD_S, REPOSITORY, Group, expect, run
 
 group = Group("fresh")
 SOURCE = "/ntp-server-source"
-INSTALL_AND_BUILD_S = 900
 
 
 def sources():
@@ -39,13 +38,13 @@ def from_nothing(lab, suite):
         lab.docker("exec", "--detach", "--workdir", SOURCE, name, "sh", "-c", "./dev run >/run.log 2>&1")
         address = lab.docker.inspect(name, "{{.NetworkSettings.IPAddress}}")
         try:
-            answer = lab.ask_soon(address, seconds=INSTALL_AND_BUILD_S)
+            answer = lab.ask_soon(address, seconds=BUILD_S)
         finally:
             log = lab.docker.attempt("exec", name, "tail", "-n", "20", "/run.log").stdout
             lab.note(log)
-        lab.docker("exec", "--workdir", SOURCE, name, "./dev", "build", timeout=INSTALL_AND_BUILD_S)
+        lab.docker("exec", "--workdir", SOURCE, name, "./dev", "build", timeout=BUILD_S)
         lab.docker("exec", "--workdir", SOURCE, name, "build/release/ntp-server", "--version")
-        lab.docker("exec", "--workdir", SOURCE, name, "./dev", "test", "--unit", timeout=INSTALL_AND_BUILD_S)
+        lab.docker("exec", "--workdir", SOURCE, name, "./dev", "test", "--unit", timeout=BUILD_S)
         expect(answer["version"] == 4, str(answer))
 
 

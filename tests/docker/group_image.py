@@ -4,7 +4,7 @@ import os
 import subprocess
 import tarfile
 
-from lab import REPOSITORY, VERSION, Failure, Group, expect, run
+from lab import BUILD_S, REPOSITORY, VERSION, Failure, Group, expect, run
 
 group = Group("image")
 LIMIT_MB = 12.0
@@ -22,7 +22,8 @@ def version_label(docker, image):
 @group.check("./dev image TAG: program, label and tag agree")
 def dev_image(lab):
     image = lab.image
-    expect(lab.docker("run", "--rm", image, "version") == f"ntp-server {lab.tag}", "the program states another version")
+    said = lab.docker("run", "--rm", image, "version")
+    expect(said.split()[:2] == ["ntp-server", lab.tag], f"the program says {said}")
     expect(version_label(lab.docker, image) == lab.tag, "the label states another version")
     expect(f"{image}  program, label and tag agree" in lab.build_output, lab.build_output[-500:])
     size = size_mb(lab.docker, image)
@@ -51,7 +52,7 @@ def legacy_builder(lab):
     lab.base("trixie")
     name = f"ntp-server:legacy-test{lab.number}"
     lab.remove_image_at_end(name)
-    lab.docker("build", "--tag", name, REPOSITORY, env=dict(os.environ, DOCKER_BUILDKIT="0"), timeout=900)
+    lab.docker("build", "--tag", name, REPOSITORY, env=dict(os.environ, DOCKER_BUILDKIT="0"), timeout=BUILD_S)
     said = lab.docker("run", "--rm", name, "--version")
     expect(VERSION in said.split(), f"the program says {said}")
     expect(version_label(lab.docker, name) == VERSION, "the label states another version")

@@ -14,6 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ENVIRONMENT_SCRIPT = REPOSITORY / "packaging" / "dev" / "docker-env.sh"
 VERSION = (REPOSITORY / "VERSION").read_text().splitlines()[0]
 PYTHON = "/usr/bin/python3"
+BUILD_S = 1800  # a limit for a machine that does other things too, not a measure
 
 
 class Failure(Exception):
@@ -195,7 +196,7 @@ class Lab:
             self.base("trixie")
             name = f"ntp-server:{self.tag}"
             self.remove_image_at_end(name)
-            self.build_output = run("bash", REPOSITORY / "packaging" / "dev" / "image.sh", self.tag, timeout=900).stdout
+            self.build_output = run("bash", REPOSITORY / "packaging" / "dev" / "image.sh", self.tag, timeout=BUILD_S).stdout
             return name
         return self.once("the image", make)
 
