@@ -99,13 +99,14 @@ def ntpsec(lab, package, address):
 
 
 def ntpd_rs(lab, package, address):
-    where = f"[{address}]" if ":" in address else address
-    config = tempfile.mktemp(suffix=".toml", dir="/run")
+    name, config = "n" + re.sub("[.:]+", "-", address), tempfile.mktemp(suffix=".toml", dir="/run")
+    with open("/etc/hosts", "a") as file:  # an IPv6 address in its configuration it takes for a name, with brackets or without
+        file.write(f"{address} {name}\n")
     with open(config, "w") as file:
         file.write(f'[observability]\nlog-level = "trace"\nobservation-path = "{config}.sock"\n'
-                   f'[[source]]\nmode = "server"\naddress = "{where}:123"\n[synchronization]\nminimum-agreeing-sources = 1\n')
+                   f'[[source]]\nmode = "server"\naddress = "{name}"\n[synchronization]\nminimum-agreeing-sources = 1\n')
     return told(lab.foreign(package, "ntp-daemon", "-c", config), package.environment(LD_LIBRARY_PATH="", LD_PRELOAD=lab.no_clock),
-                r"(?s)offset[^\n]*?(-?\d+\.\d+)", "(?i)(unsynchronized|not synchronized|unsynchronised)")
+                r"KalmanState \{ state: Matrix \{ data: \[\[([-\d.e]+)\]", "(Unrecognized KISS Message)")
 
 
 def ntplib(lab, package, address):
@@ -138,7 +139,7 @@ def nagios(plugin):
 def node_exporter(lab, package, address):
     port = lab.free_port()
     with daemon(["prometheus-node-exporter", "--collector.disable-defaults", "--collector.ntp", f"--collector.ntp.server={address}",
-                 "--collector.ntp.server-is-local", "--collector.ntp.max-distance=30s", f"--web.listen-address=127.0.0.1:{port}"],
+                 "--collector.ntp.server-is-local", "--collector.ntp.local-offset-tolerance=10s", f"--web.listen-address=127.0.0.1:{port}"],
                 package.environment()) as said:
         def scrape():
             try:
@@ -157,7 +158,7 @@ CLIENTS = [
     ("ntpsec-ntpdig", "ntpdig", ntpdig, "stratum 0", True),
     ("ntpsec-ntpdate", "ntpdate -q", ntpdate, "stratum 0", True),
     ("openntpd", "openntpd -s", openntpd, "not synced", True),
-    ("ntpd-rs", "ntpd-rs", ntpd_rs, "(?i)unsynchronized", True),
+    ("ntpd-rs", "ntpd-rs", ntpd_rs, "Unrecognized KISS Message", True),
     ("busybox", "busybox ntpd", busybox, "peer is unsynced", True),
     ("systemd-timesyncd", "systemd-timesyncd", timesyncd, "Server is not synchronized", True),
     ("rdate", "rdate -n", rdate, "alarm flag", True),
@@ -172,14 +173,17 @@ ONE_AT_A_TIME = {"ntpsec", "openntpd", "systemd-timesyncd"}
 
 
 def takes(lab, how, package, address, offset, stratum):
-    answer = how(lab, package, address)
-    assert answer.offset is not None, f"took no time:\n{answer.text}"
-    assert abs(answer.offset - offset) < TOLERANCE_S, f"offset {answer.offset}, not {offset}:\n{answer.text}"
-    seen = answer.facts.get("stratum")
-    assert seen in (None, stratum), f"stratum {seen}, not {stratum}:\n{answer.text}"
+    """Where other work keeps the machine busy a packet may lie about: three attempts."""
+    for attempt in range(3):
+        answer = how(lab, package, address)
+        good = answer.offset is not None and abs(answer.offset - offset) < TOLERANCE_S
+        if good and answer.facts.get("stratum", stratum) == stratum:
+            return
+    raise AssertionError(f"offset {answer.offset}, facts {answer.facts}; wanted {offset} of stratum {stratum}:\n{answer.text}")
 
 
 def refuses(lab, how, package, address, words):
+    """And says why: silence could be anything."""
     answer = how(lab, package, address)
     assert answer.offset is None, f"took the time of a server that says it has none:\n{answer.text}"
     assert re.search(words, answer.text), f"did not say {words!r}:\n{answer.text}"

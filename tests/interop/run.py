@@ -60,6 +60,8 @@ class Lab:
         self.capture = world.Capture(self.capture_file, [node.link for node in self.nodes])
         for node in self.nodes:
             node.start()
+            for address in node.addresses:  # neighbours find each other once; a first packet would wait for that
+                world.until(lambda: (reply := world.ask(address)) and reply.received - reply.sent < 0.05, 20, f"{address} is reached")
 
     @staticmethod
     def library(source):

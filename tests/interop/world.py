@@ -2,12 +2,11 @@
 
 Everything runs in namespaces of our own (network, mounts, processes): whatever a program forks ends with us, and
 what it needs to find (users, /run) is laid over this machine's for it alone."""
-import contextlib, os, select, socket, struct, subprocess, sys, threading, time
+import contextlib, os, re, select, socket, struct, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
-from harness import FakeKernel, Server, UNIX_IN_NTP, ask, until  # noqa: E402,F401
+from harness import FakeKernel, Server, ask, until  # noqa: E402,F401
 
-NOBODY = 65534
 # Daemons drop to users that only their packages' scripts would create.
 USERS = {"_chrony": 64101, "ntpsec": 64102, "ntpd": 64106, "ntpd-rs": 64107, "_ntp": 64103, "openntpd": 64103, "systemd-timesync": 64104, "zabbix": 64105}
 
@@ -26,14 +25,16 @@ def prepare():
     mount("--make-rprivate", "/")
     for folder in ("/run", "/var/lib", "/var/log"):  # nothing that a daemon keeps outlives the test
         mount("-t", "tmpfs", "tmpfs", folder)
-    for folder in ("/run/netns", "/run/systemd/netif", "/run/lock", "/run/overlay", "/var/lib/openntpd/db", "/var/lib/openntpd/run"):
+    for folder in ("/run/netns", "/run/systemd/netif", "/run/lock", "/run/empty", "/var/lib/openntpd/db", "/var/lib/openntpd/run"):
         os.makedirs(folder)
+    subprocess.run(["cp", "-a", "/etc", "/run/etc"], check=True)
     for name, line in (("passwd", "{0}:x:{1}:{1}::/run/empty:/usr/sbin/nologin\n"), ("group", "{0}:x:{1}:\n")):
-        with open(f"/etc/{name}") as old, open(f"/run/overlay/{name}", "w") as new:
-            known = [entry for entry in old if entry.split(":")[0] not in USERS]
-            new.writelines([*known, *(line.format(user, number) for user, number in USERS.items())])
-        mount("--bind", f"/run/overlay/{name}", f"/etc/{name}")
-    os.makedirs("/run/empty", mode=0o755)
+        with open(f"/run/etc/{name}", "r+") as file:
+            known = {entry.split(":")[0] for entry in file}
+            file.writelines(line.format(user, number) for user, number in USERS.items() if user not in known)
+    with open("/run/etc/services", "a") as file:  # a bare machine has none
+        file.write("ntp 123/udp\n")
+    mount("--bind", "/run/etc", "/etc")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
         with open(f"/proc/sys/net/{switch}", "w") as file:
@@ -103,7 +104,7 @@ def no_clock(*command):
     return ["setpriv", "--bounding-set", "-sys_time", "--inh-caps", "-sys_time", *command]
 
 
-def run(command, environment, seconds=20, **more):
+def run(command, environment, seconds=40, **more):
     """Exit code and everything that was said."""
     try:
         done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -125,7 +126,7 @@ def daemon(command, environment, **more):
             said.append(line)
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    text = lambda: "".join(said)
+    text = lambda: re.sub("\x1b\\[[0-9;]*m", "", "".join(said))
     text.process = process
     try:
         yield text
