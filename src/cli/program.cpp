@@ -54,7 +54,8 @@ int refuse(const config::Problems& problems) {
 int serve(const CommandLine& line) {
   auto loaded = load(line);
   if (!loaded) return refuse(loaded.error());
-  const daemon::Reload reload = [line]() -> std::expected<config::Settings, std::vector<std::string>> {
+  const daemon::Reload reload =
+      [line]() -> std::expected<config::Settings, std::vector<std::string>> {
     auto again = load(line);
     if (again) return std::move(again->settings);
     std::vector<std::string> lines;

@@ -15,10 +15,14 @@ wire::Header make_request(std::uint64_t nonce) noexcept {
 
 std::string_view describe(Mismatch mismatch) noexcept {
   switch (mismatch) {
-    case Mismatch::malformed: return "the answer is not an NTP packet";
-    case Mismatch::not_a_reply: return "the answer is not a server's";
-    case Mismatch::not_ours: return "the answer belongs to another question";
-    case Mismatch::kiss: return "the server sent a kiss of death";
+    case Mismatch::malformed:
+      return "the answer is not an NTP packet";
+    case Mismatch::not_a_reply:
+      return "the answer is not a server's";
+    case Mismatch::not_ours:
+      return "the answer belongs to another question";
+    case Mismatch::kiss:
+      return "the server sent a kiss of death";
   }
   return {};
 }

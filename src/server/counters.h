@@ -36,7 +36,7 @@ struct alignas(64) Counters {
   std::array<Counter, kDropCount> drops;
   Counter replies;                               // handed to the kernel
   Counter send_errors;                           // not accepted by the kernel
-  Counter receive_errors;  // the kernel refused to deliver
+  Counter receive_errors;                        // the kernel refused to deliver
   Counter stamps_missing;                        // no kernel receive stamp: the clock was read
   Counter stamps_discarded;                      // a stamp that disagreed with the clock (G10)
   std::array<Counter, kLatencyBuckets> latency;  // replies with a kernel stamp
