@@ -1,5 +1,5 @@
 """systemd's side of the service: its messages, its sockets and its unit files, played and judged."""
-import contextlib, glob, os, re, signal, socket, sys, tempfile, time
+import contextlib, glob, os, re, signal, socket, tempfile, time
 
 from world import Server, ask, run, until
 
@@ -196,18 +196,8 @@ def stream_socket_is_refused(lab):
             assert server.process.returncode == 78 and "not a UDP socket" in "\n".join(server.lines), (server.process.returncode, server.lines)
 
 
-def unit_tree(lab, folder):
-    """The unit files with the program where they expect it."""
-    os.makedirs(f"{folder}/etc/systemd/system")
-    for unit in glob.glob(f"{UNITS}/ntp-server.*"):
-        with open(unit) as old, open(f"{folder}/etc/systemd/system/{os.path.basename(unit)}", "w") as new:
-            new.write(old.read())
-    return folder
-
-
-def analyze(lab, package, *arguments):
-    environment = package.environment(SYSTEMD_LOG_LEVEL="info", SYSTEMD_PAGER="") if not isinstance(package, str) else {}
-    return run(["systemd-analyze", *arguments], environment, 30)
+def analyze(package, *arguments):
+    return run(["systemd-analyze", *arguments], package.environment(SYSTEMD_PAGER=""))
 
 
 def units_verify(lab, package):
@@ -218,13 +208,13 @@ def units_verify(lab, package):
             with open(unit) as old, open(units[-1], "w") as new:
                 new.write(re.sub(r"(?m)^(Exec\w+=)\S*/ntp-server", rf"\1{lab.program}", old.read()))
         assert len(units) == 2, units
-        status, text = analyze(lab, package, "verify", "--man=no", "--recursive-errors=no", *units)
+        status, text = analyze(package, "verify", "--man=no", "--recursive-errors=no", *units)
         complaints = [line for line in text.splitlines() if "ntp-server" in line]
         assert status == 0 and not complaints, text
 
 
 def units_are_hardened(lab, package):
-    status, text = analyze(lab, package, "security", "--offline=true", "--no-pager", f"{UNITS}/ntp-server.service")
+    status, text = analyze(package, "security", "--offline=true", "--no-pager", f"{UNITS}/ntp-server.service")
     level = re.search(r"Overall exposure level for \S+ (\d+\.\d+) (\w+)", text)
     assert level and float(level[1]) <= 1.8, text[-2000:]
 
