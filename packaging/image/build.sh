@@ -22,7 +22,7 @@ mkdir -p "$root/etc/ntp-server/conf.d" "$root/usr/share" "$root/var/lib" "$root/
 # The licences of what is handed out: ours, and those of the libraries beside it.
 licences="$root/usr/share/doc"
 install -D -m 644 LICENSE "$licences/ntp-server/LICENSE"
-for package in libc6 libgcc-s1 libstdc++6 tzdata; do
+for package in libc6 libgcc-s1 libstdc++6 tzdata $(dpkg-query -W -f '${Package} ' 'libfmt[0-9]*'); do
   [ ! -r "/usr/share/doc/$package/copyright" ] ||
     install -D -m 644 "/usr/share/doc/$package/copyright" "$licences/$package/copyright"
 done
