@@ -18,6 +18,7 @@ from lab import Lab, LabError, in_own_session, memory_kib, read
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 OUT = TOP / "build" / "bench"
+ATTEMPTS = 2  # a run without one answer: the server was not given a CPU
 GOAL_RATIO = 1.4
 GOAL_ANONYMOUS_MIB = 6.0
 
@@ -75,18 +76,19 @@ def choose_servers(options):
 def one_run(lab, peer, load_options):
     """Starts a server anew, waits until it answers well, measures, stops it."""
     log = OUT / f"{peer.name}.log"
-    child = lab.start(peer.command, log, peer.environment)
-    try:
-        lab.wait_until_answering(child, log, peer.name, peer.load_options)
-        result = lab.measure(child, *load_options, *peer.load_options)
-        result["memory"] = memory_kib(child.pid)
-    finally:
-        lab.stop(child)
-    if result["faults"]:
-        raise LabError(f"{peer.name} gave wrong answers: {result['faults']}")
-    if result["replies"] == 0:
-        raise LabError(f"{peer.name} gave no answers; its log:\n{read(log)[-1500:]}")
-    return result
+    for _ in range(ATTEMPTS):
+        child = lab.start(peer.command, log, peer.environment)
+        try:
+            lab.wait_until_answering(child, log, peer.name, peer.load_options)
+            result = lab.measure(child, *load_options, *peer.load_options)
+            result["memory"] = memory_kib(child.pid)
+        finally:
+            lab.stop(child)
+        if result["faults"]:
+            raise LabError(f"{peer.name} gave wrong answers: {result['faults']}")
+        if result["replies"] > 0:
+            return result
+    raise LabError(f"{peer.name} gave no answers {ATTEMPTS} times; its log:\n{read(log)[-1500:]}")
 
 
 def interleaved(lab, peers, rounds, load_options):
@@ -176,6 +178,8 @@ def measure_all(options, result):
     judge(result, peers, base)
     rounds = [one for mode in result["modes"].values() for part in mode.values()
               for line in part["rounds"] for one in line.values()]
+    if not rounds:
+        return
     disturbed = sum(map(report.is_disturbed, rounds))
     result["disturbed_runs"] = {"disturbed": disturbed, "all": len(rounds)}
     say(f"disturbed by other programs or the hypervisor: {disturbed} of {len(rounds)} runs"
