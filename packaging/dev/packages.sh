@@ -3,8 +3,9 @@ packages_build=(g++ cmake ninja-build libcli11-dev libfmt-dev libtomlplusplus-de
 packages_test=(libgtest-dev python3 iproute2 procps)
 packages_clang=(clang-19 libclang-rt-19-dev llvm-19)
 packages_lint=(clang-19 clang-format-19 clang-tidy-19 scdoc man-db)
-packages_bench=(python3 iproute2 ethtool util-linux)
+packages_bench=(python3 iproute2 ethtool util-linux libbenchmark-dev)
 packages_coverage=(gcovr)
+packages_interop=(python3 iproute2 util-linux gcc make)
 packages_docker=(python3 iproute2 ca-certificates)
 
 as_root() {

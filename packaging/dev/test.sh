@@ -34,7 +34,7 @@ stage() {
     lint) packaging/dev/lint.sh ;;
     unit) ./dev build release && ctest_of release unit ;;
     system) ./dev build release && ctest_of release system -j 1 ;;
-    interop) ./dev build release && python3 tests/interop/run.py build/release/ntp-server ;;
+    interop) ./dev build release && install_packages interop && python3 tests/interop/run.py build/release/ntp-server ;;
     asan) ./dev build asan && ctest_of asan unit ;;
     tsan) ./dev build tsan && ctest_of tsan unit ;;
     fuzz) ./dev fuzz "${FUZZ_SECONDS:-60}" ;;

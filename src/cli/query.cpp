@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr int kUnavailable = 69;  // EX_UNAVAILABLE
 constexpr int kUsage = 2;
+constexpr int kPause_ms = 1000;  // between questions to one server: some take more for an attack
 constexpr std::uint16_t kNtpPort = 123;
 
 struct Target {
@@ -84,6 +86,7 @@ Outcome ask(const std::vector<Endpoint>& addresses, const QueryOptions& options)
   for (const Endpoint& address : addresses) {
     outcome.server = address;
     for (int i = 0; i < options.count; ++i) {
+      if (i > 0) ::poll(nullptr, 0, kPause_ms);
       const auto measured = os::exchange(address, options.timeout);
       if (!measured) {
         outcome.failure = fmt::format("{}: {}", to_string(address), measured.error());

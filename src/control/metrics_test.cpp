@@ -48,7 +48,7 @@ TEST(Metrics, TellEveryFieldOfTheReport) {
       {"ntp_host_clock_tai_offset_seconds", "37"},
       {"ntp_server_received_packets_total", "1100"},
       {"ntp_server_accepted_packets_total", "1003"},
-      {"ntp_server_ignored_packets_total", "55"},
+      {"ntp_server_ignored_packets_total", "66"},
       {"ntp_server_requests_total{version=\"1\"}", "1"},
       {"ntp_server_requests_total{version=\"4\"}", "700"},
       {"ntp_server_sent_packets_total", "1000"},

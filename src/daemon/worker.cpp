@@ -1,7 +1,6 @@
 #include "daemon/worker.h"
 
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 
@@ -14,10 +13,11 @@ namespace {
 
 // Replies that share one reading of the clock: the last of them leaves some microseconds after it,
 // while more calls of sendmmsg would cost every reply.
-constexpr std::size_t kRepliesPerStamp = 8;
+constexpr std::size_t kRepliesPerStamp = 16;
 // A stamp that is older than any queue can explain: the host's clock was stepped in between.
 constexpr std::chrono::seconds kMaxQueueing{1};
 constexpr int kPauseAfterFailure_ms = 10;
+constexpr int kPauseBetweenWakes_ms = 1;
 
 }  // namespace
 
@@ -38,7 +38,11 @@ void Worker::start() {
 void Worker::stop() {
   if (!thread_.joinable()) return;
   stopping_ = true;
-  ::shutdown(socket_.get(), SHUT_RD);  // wakes a blocked receive; what is queued stays readable
+  // A signal and not shutdown(2): systemd may hold the same socket, for whoever comes after us.
+  while (!ended_) {
+    os::wake_thread(thread_.native_handle());
+    ::poll(nullptr, 0, kPauseBetweenWakes_ms);
+  }
   thread_.join();
 }
 
@@ -48,6 +52,7 @@ void Worker::run() noexcept {
     if (serve(true) == 0 && batch_.failure() != 0) ::poll(nullptr, 0, kPauseAfterFailure_ms);
   }
   serve_ready();
+  ended_ = true;
 }
 
 void Worker::serve_ready() noexcept {

@@ -67,6 +67,7 @@ class Worker {
   server::Counters counters_;
   Notes notes_;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> ended_{false};
   std::thread thread_;
 };
 

@@ -108,12 +108,17 @@ std::expected<void, StartFailure> Workers::bind(const std::vector<Endpoint>& end
 
 std::expected<void, StartFailure> Workers::adopt(const std::vector<int>& fds) {
   for (const int fd : fds) {
-    Group group;
+    Group group{.asked = {}, .bound = {}, .workers = {}, .adopted = true};
     const auto bound = os::local_endpoint(fd);
     if (bound) group.asked = *bound;
+    if (!os::is_datagram_socket(fd)) {
+      return std::unexpected(StartFailure{
+          fmt::format("socket {} passed by systemd is not a UDP socket (ListenDatagram=)", fd),
+          EX_CONFIG});
+    }
     if (const auto prepared = os::prepare_ntp_socket(fd, group.asked.address.is_v4()); !prepared) {
       return std::unexpected(
-          StartFailure{fmt::format("socket {} passed by systemd is not a UDP socket: {}", fd,
+          StartFailure{fmt::format("socket {} passed by systemd cannot be used: {}", fd,
                                    prepared.error().text()),
                        EX_CONFIG});
     }
@@ -136,8 +141,11 @@ void Workers::start() {
 // A successor on the same port stands behind our members in the group: from now on it gets what
 // arrives, while we answer what our queues hold. Without one the kernel falls back to us.
 void Workers::retire(Group& group) {
-  const auto members = static_cast<std::uint32_t>(group.workers.size());
-  (void)os::steer_by_source(group.workers[0]->fd(), group.bound.address.is_v4(), members, members);
+  if (!group.adopted) {
+    const auto members = static_cast<std::uint32_t>(group.workers.size());
+    (void)os::steer_by_source(group.workers[0]->fd(), group.bound.address.is_v4(), members,
+                              members);
+  }
   for (const auto& worker : group.workers) {
     worker->stop();
     worker->serve_ready();

@@ -53,6 +53,7 @@ class Workers {
     Endpoint bound;
     std::vector<std::unique_ptr<Worker>> workers;
     bool running = false;
+    bool adopted = false;  // systemd holds the socket as well and passes it on after us
   };
 
   std::expected<Group, StartFailure> open(const Endpoint& endpoint) const;

@@ -19,6 +19,7 @@
 namespace ntp::os {
 namespace {
 
+constexpr int kWakeSignal = SIGUSR2;
 constexpr int kMaxWorkers = 8;  // beyond that the network is the limit
 
 std::atomic<bool> stop_flag{false};
@@ -92,6 +93,8 @@ void install_signal_flags() noexcept {
   struct sigaction action{};
   action.sa_handler = on_signal;
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaction(number, &action, nullptr);
+  action.sa_handler = [](int) {};
+  ::sigaction(kWakeSignal, &action, nullptr);
   action.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &action, nullptr);
 }
@@ -104,7 +107,10 @@ bool take_reload_request() noexcept {
 void block_signals() noexcept {
   sigset_t all;
   sigfillset(&all);
+  sigdelset(&all, kWakeSignal);
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
+
+void wake_thread(pthread_t thread) noexcept { ::pthread_kill(thread, kWakeSignal); }
 
 }  // namespace ntp::os

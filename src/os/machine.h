@@ -1,6 +1,8 @@
 // What the machine (or the container) grants: processors, time zone, randomness, signals.
 #pragma once
 
+#include <pthread.h>
+
 #include <cstdint>
 #include <string>
 
@@ -24,7 +26,12 @@ void install_signal_flags() noexcept;
 bool stop_requested() noexcept;
 bool take_reload_request() noexcept;
 
-// Keeps signals away from a thread: they belong to the main one. Call first in the thread.
+// Keeps signals away from a thread: they belong to the main one. Only wake_thread() still reaches
+// it. Call first in the thread.
 void block_signals() noexcept;
+
+// Makes a system call that `thread` waits in return EINTR. It may come just before the call: repeat
+// until the thread has noticed whatever it is to notice.
+void wake_thread(pthread_t thread) noexcept;
 
 }  // namespace ntp::os

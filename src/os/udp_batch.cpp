@@ -20,7 +20,8 @@ T read_as(const void* from) noexcept {
   return value;
 }
 
-// Writes one control message into an empty buffer and returns the length to give to the kernel.
+// Writes one control message into an empty buffer and returns the length to give to the kernel:
+// without the padding, since from 36 octets on the kernel would allocate room for it.
 template <typename T>
 std::size_t put_control(std::byte* buffer, int level, int type, const T& value) noexcept {
   cmsghdr header{};
@@ -29,7 +30,7 @@ std::size_t put_control(std::byte* buffer, int level, int type, const T& value) 
   header.cmsg_type = type;
   std::memcpy(buffer, &header, sizeof header);
   std::memcpy(buffer + CMSG_LEN(0), &value, sizeof value);
-  return CMSG_SPACE(sizeof value);
+  return CMSG_LEN(sizeof value);
 }
 
 }  // namespace
@@ -75,8 +76,6 @@ std::size_t UdpBatch::receive(int fd, bool wait) noexcept {
   dirty_ = count > 0 ? static_cast<std::size_t>(count) : 1;
   if (count < 0 && errno != EAGAIN && errno != EINTR) failure_ = errno;
   if (count <= 0) return 0;
-  // A socket that was shut down to wake its reader yields a datagram from nowhere.
-  if (messages_[0].msg_len == 0 && messages_[0].msg_hdr.msg_namelen == 0) return 0;
   for (std::size_t i = 0; i < dirty_; ++i) read_control(i);
   return dirty_;
 }
@@ -85,6 +84,7 @@ void UdpBatch::read_control(std::size_t slot) noexcept {
   stamps_[slot].reset();
   asked_[slot] = {};
   interfaces_[slot] = 0;
+  to_many_[slot] = false;
   msghdr& in = messages_[slot].msg_hdr;
   for (cmsghdr* c = CMSG_FIRSTHDR(&in); c != nullptr; c = CMSG_NXTHDR(&in, c)) {
     if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
@@ -93,14 +93,17 @@ void UdpBatch::read_control(std::size_t slot) noexcept {
           RealTime(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));
     } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
       const auto info = read_as<in_pktinfo>(CMSG_DATA(c));
-      // ipi_spec_dst is ours even where a broadcast address was asked.
+      // ipi_spec_dst is ours even where a broadcast address was asked; ipi_addr is what was asked.
       std::memcpy(asked_[slot].octets.data(), &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
       interfaces_[slot] = static_cast<unsigned>(info.ipi_ifindex);
+      // Interface 0: it was queued before the option was set (socket activation); nothing is known.
+      to_many_[slot] = info.ipi_ifindex != 0 && info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr;
     } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
       const auto info = read_as<in6_pktinfo>(CMSG_DATA(c));
       asked_[slot].family = IpAddress::Family::v6;
       std::memcpy(asked_[slot].octets.data(), &info.ipi6_addr, sizeof info.ipi6_addr);
       interfaces_[slot] = info.ipi6_ifindex;
+      to_many_[slot] = asked_[slot].is_multicast();
     }
   }
 }
@@ -124,6 +127,7 @@ server::Arrival UdpBatch::arrival(std::size_t slot) const noexcept {
   arrival.local = {.address = asked_[slot], .port = local_port_};
   // Without packet information (a simulator) nothing is known against the source.
   arrival.through_loopback = interfaces_[slot] == kLoopbackInterface || interfaces_[slot] == 0;
+  arrival.to_many = to_many_[slot];
   return arrival;
 }
 
@@ -151,10 +155,7 @@ void UdpBatch::queue(std::size_t slot) noexcept {
     } else {
       in6_pktinfo info{};
       info.ipi6_ifindex = interfaces_[slot];
-      // Asked by multicast, the kernel chooses the address: a multicast one cannot be a source.
-      if (!asked_[slot].is_multicast()) {
-        std::memcpy(&info.ipi6_addr, asked_[slot].octets.data(), sizeof info.ipi6_addr);
-      }
+      std::memcpy(&info.ipi6_addr, asked_[slot].octets.data(), sizeof info.ipi6_addr);
       out.msg_controllen = put_control(buffer, IPPROTO_IPV6, IPV6_PKTINFO, info);
     }
   }

@@ -26,8 +26,8 @@ class UdpBatch {
 
   UdpBatch(bool is_v4, std::uint16_t local_port, Calls calls) noexcept;
 
-  // Number of datagrams; 0 when there is none now: a timeout, a signal, a socket shut down, or
-  // what failure() then tells.
+  // Number of datagrams; 0 when there is none now: a timeout, a signal, or what failure() then
+  // tells.
   std::size_t receive(int fd, bool wait) noexcept;
 
   // errno of the last receive() when it failed for a reason that waiting does not cure, else 0.
@@ -70,6 +70,7 @@ class UdpBatch {
   std::array<std::optional<RealTime>, kSlots> stamps_{};
   std::array<IpAddress, kSlots> asked_{};
   std::array<unsigned, kSlots> interfaces_{};
+  std::array<bool, kSlots> to_many_{};
   std::array<std::array<std::byte, wire::kHeaderSize>, kSlots> replies_{};
   std::array<iovec, kSlots> reply_vectors_{};
   std::array<mmsghdr, kSlots> reply_messages_{};

@@ -71,6 +71,15 @@ std::expected<Fd, Error> open_ntp_socket(const Endpoint& endpoint) {
   return fd;
 }
 
+bool is_datagram_socket(int fd) noexcept {
+  int type = 0;
+  int family = 0;
+  socklen_t size = sizeof type;
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM &&
+         ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0 &&
+         (family == AF_INET || family == AF_INET6);
+}
+
 std::expected<Endpoint, Error> local_endpoint(int fd) {
   SocketAddress address;
   if (::getsockname(fd, address.get(), address.size_for_kernel()) != 0) {

@@ -19,6 +19,9 @@ std::expected<Fd, Error> open_ntp_socket(const Endpoint& endpoint);
 // The same options on a socket that systemd bound (LISTEN_FDS).
 std::expected<void, Error> prepare_ntp_socket(int fd, bool is_v4);
 
+// Datagrams over IPv4 or IPv6, and nothing else.
+bool is_datagram_socket(int fd) noexcept;
+
 // The address that the socket is bound to.
 std::expected<Endpoint, Error> local_endpoint(int fd);
 

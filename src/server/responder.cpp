@@ -104,6 +104,7 @@ wire::Header describe_clock(const ServerState& state, RawTime now) noexcept {
 std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
                                           const Policy& policy, NtpTimestamp rec) noexcept {
   if (const auto open = gate(arrival); !open) return std::unexpected(open.error());
+  if (arrival.to_many) return std::unexpected(Drop::to_many);
   if (is_bad_source(arrival)) return std::unexpected(Drop::bad_source);
   const auto packet = wire::parse_packet(arrival.payload);
   if (!packet) return std::unexpected(drop_of(packet.error()));

@@ -24,6 +24,7 @@ struct Arrival {
   Endpoint source{};
   Endpoint local{};              // the address and port that it was sent to
   bool through_loopback = true;  // it came in by the loopback interface
+  bool to_many = false;          // it was sent to a broadcast or multicast address
 };
 
 // All that a reply says about the clock, the same for every request of a batch: leap, stratum,

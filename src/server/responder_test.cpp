@@ -157,6 +157,15 @@ TEST(Seal, NoiseStaysBelowThePrecisionAndFollowsTheSeed) {  // G10, G14
   }
 }
 
+TEST(Respond, AQuestionToEverybodyIsForNobodyToAnswer) {
+  const auto bytes = encoded(wire::Header{});
+  Arrival arrival = from_client(bytes);
+  arrival.to_many = true;
+  const auto reply = respond(arrival, describe_clock(synchronised(), kNow), {}, kRec);
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error(), Drop::to_many);
+}
+
 TEST(Respond, SourcesThatNoClientHasGetSilence) {
   const auto bytes = encoded(wire::Header{});
   const auto clock = describe_clock(synchronised(), kNow);

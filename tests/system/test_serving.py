@@ -38,6 +38,19 @@ class Serving(unittest.TestCase):
             for host, port in (("192.0.2.2", 1123), ("2001:db8::1", 1124), ("192.0.2.1", 1124), ("127.0.0.1", 123)):
                 self.assertIsNone(ask(host, port, timeout=0.2), f"{host} {port}")
 
+    def test_a_question_to_everybody_gets_silence(self):
+        with Server(PROGRAM) as server:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s6:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+                s.settimeout(0.2)
+                s6.settimeout(0.2)
+                s.sendto(request(), ("192.0.2.255", 123))
+                s6.sendto(request(), ("ff02::1", 123, 0, socket.if_nametoindex("outside")))
+                for each in (s, s6):
+                    with self.assertRaises(TimeoutError):
+                        each.recv(100)
+            self.assertGreaterEqual(server.metric('ntp_server_dropped_packets_total{reason="to_many"}'), 2)
+
     def test_replies_carry_kernel_stamps_and_are_counted(self):
         with Server(PROGRAM) as server:
             for _ in range(20):

@@ -112,6 +112,7 @@ class Mutator {
       std::fill(from.address.octets.begin() + 4, from.address.octets.end(), 0);
     if (flip()) from.port = static_cast<std::uint16_t>(dice_.next());
     situation_.arrival.through_loopback = flip();
+    situation_.arrival.to_many = below(64) == 0;
   }
 
   void choose_clock() {
