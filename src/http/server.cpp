@@ -19,7 +19,7 @@ constexpr int kAcceptsPerTurn = 8;
 // Out of descriptors: the listening socket stays readable, so it is left alone for a while.
 constexpr std::chrono::milliseconds kAcceptPause{250};
 // What a client may still send after our last word before it is cut off.
-constexpr std::size_t kMaxDiscard = 64 * 1024;
+constexpr std::size_t kMaxDiscard = 65'536;
 
 bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
 

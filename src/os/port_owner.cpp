@@ -51,7 +51,7 @@ std::string process_with_socket(const std::vector<std::uint64_t>& inodes, bool& 
       std::ifstream comm(process.path() / "comm");
       std::string name;
       std::getline(comm, name);
-      return name + " (pid " + pid + ")";
+      return name.append(" (pid ").append(pid).append(")");
     }
   }
   return {};
@@ -65,7 +65,7 @@ std::string udp_port_owner(const Endpoint& endpoint) {
   collect_inodes("/proc/net/udp6", endpoint.port, inodes);
   if (inodes.empty()) return {};
   bool own = false;
-  const std::string owner = process_with_socket(inodes, own);
+  std::string owner = process_with_socket(inodes, own);
   if (!owner.empty()) return owner;
   return own ? std::string() : "another process";
 }
