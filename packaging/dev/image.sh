@@ -9,6 +9,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
+# shellcheck source=packaging/dev/docker-env.sh
 . "$here/docker-env.sh"
 
 image=${IMAGE:-ntp-server}

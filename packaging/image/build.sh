@@ -4,6 +4,7 @@
 set -eu
 root=$1
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=packaging/image/target.sh
 . "$here/target.sh"
 
 : "${VERSION:=$(cat VERSION)}"

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034
 # Sourced: the machine that compiles and the machine that is compiled for. BuildKit sets TARGETARCH;
 # the older builder leaves it empty unless it is given with --build-arg.
 build_arch=$(dpkg --print-architecture)

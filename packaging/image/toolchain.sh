@@ -1,6 +1,7 @@
 #!/bin/sh
 # toolchain.sh native|cross: what the build stage needs, from Debian. A step of the Dockerfile.
 set -eu
+# shellcheck source=packaging/image/target.sh
 . "$(dirname "$0")/target.sh"
 
 apt_update() { apt-get -o Acquire::Retries=3 update -qq; }
