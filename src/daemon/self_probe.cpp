@@ -80,6 +80,9 @@ void SelfProbe::ask(Target& target) {
   const os::SocketAddress server(to);
   if (!target.fd || ::bind(target.fd.get(), from.get(), from.size()) != 0 ||
       ::connect(target.fd.get(), server.get(), server.size()) != 0) {
+    // A container network without IPv6 lacks ::1, yet [::] can be bound: nobody could ask there.
+    target.unreachable = target.bound.address.is_unspecified() &&
+                         (errno == EADDRNOTAVAIL || errno == ENETUNREACH || errno == EAFNOSUPPORT);
     return;  // the timer tries again, and says in the end that there was no answer
   }
   std::array<std::byte, wire::kHeaderSize> request;
@@ -105,7 +108,7 @@ void SelfProbe::on_reply(Target& target) {
   }
   loop_.unwatch(target.watch);
   target.watch = {};
-  if (std::ranges::all_of(targets_, [](const auto& t) { return t->ours || t->foreign; })) finish();
+  if (std::ranges::all_of(targets_, [](const auto& t) { return t->settled(); })) finish();
 }
 
 void SelfProbe::on_timer(RawTime now) {
@@ -118,18 +121,21 @@ void SelfProbe::on_timer(RawTime now) {
 }
 
 ProbeResult SelfProbe::conclude() const {
-  ProbeResult result{.answered = !targets_.empty(), .text = {}};
+  ProbeResult result;
   for (const auto& target : targets_) {
-    if (!target->ours && !target->foreign) {
+    if (target->unreachable) continue;
+    if (!target->settled()) {
       return {false, fmt::format("no answer on UDP {} within {:.1f} s", to_string(target->bound),
                                  seconds(loop_.now() - started_))};
     }
+    result.answered = true;
     if (!target->ours) {
       result.text = fmt::format("UDP {} is shared with another process, which answers now; ",
                                 to_string(target->bound));
     }
   }
   if (targets_.empty()) return {false, "listening nowhere"};
+  if (!result.answered) return {false, "no address of this machine to ask the server from"};
   result.text += fmt::format("UDP answered in {:.2f} ms", seconds(loop_.now() - started_) * 1e3);
   return result;
 }

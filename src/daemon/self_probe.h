@@ -37,6 +37,9 @@ class SelfProbe {
     int tries = 0;
     bool foreign = false;  // somebody else answered
     bool ours = false;
+    bool unreachable = false;  // the wildcard of a family in which this machine has no address
+
+    bool settled() const { return ours || foreign || unreachable; }
   };
 
   void ask(Target& target);

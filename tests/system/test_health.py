@@ -91,6 +91,16 @@ class Health(unittest.TestCase):
     def waits_for_datagrams(self, server, tid):
         return read(f"/proc/{server.process.pid}/task/{tid}/syscall").split()[0] in ("299", "243")  # recvmmsg, amd64 and arm64
 
+    def test_a_network_without_ipv6_is_no_illness(self):  # Docker's bridge: [::] can be bound, ::1 does not exist
+        switch = "/proc/sys/net/ipv6/conf/lo/disable_ipv6"
+        def write(value):
+            with open(switch, "w") as file:
+                file.write(value)
+        self.addCleanup(write, read(switch))
+        write("1")
+        kernel, server = self.start()
+        self.expect(server, 0, "^healthy: UDP answered in")
+
     def test_the_channel_survives_garbage_and_many_callers(self):
         kernel, server = self.start()
         path = server.environment["NTP_SERVER_HEALTH_SOCKET"]
