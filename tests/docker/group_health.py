@@ -26,17 +26,18 @@ def health(lab):
     return last
 
 
-@group.check("a task that shares port 123 on the host network does not answer for the other one")
+@group.check("two tasks on the host's port 123: the one that answers does not vouch for the stopped one")
 def health_is_its_own(lab):
     host = ("--network", "host", "--read-only", "--cap-drop", "ALL", "--cap-add", "NET_BIND_SERVICE", *FAST,
             "-e", "NTP_SERVER_HTTP_LISTEN=off", lab.image)
     with lab.container(lab.node, *host) as first, lab.container(lab.node, *host) as second:
         becomes(lab, first, "healthy", 15)
         becomes(lab, second, "healthy", 15)
-        lab.node("kill", "--signal", "STOP", first)
+        lab.node("kill", "--signal", "STOP", second)
         try:
-            becomes(lab, first, "unhealthy", 40)
-            state = lab.node.inspect(second, "{{.State.Health.Status}}")
+            becomes(lab, second, "unhealthy", 40)
+            lab.ask(lab.nodes.address(1), within=lab.nodes.enter(0))
+            state = lab.node.inspect(first, "{{.State.Health.Status}}")
             expect(state == "healthy", f"the task that works is {state}")
         finally:
-            lab.node("kill", "--signal", "CONT", first)
+            lab.node("kill", "--signal", "CONT", second)
