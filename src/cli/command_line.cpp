@@ -211,7 +211,7 @@ Parser::Parser() {
   host_->required();
   count_ = add_text(*query_, "--count", "N", "how many questions, a second apart (default: 1)");
   json_ = query_->add_flag("--json");
-  json_->description("print one JSON object for each answer");
+  json_->description("print one JSON document with every answer");
   query_timeout_ =
       add_text(*query_, "--timeout", "DURATION", "how long to wait for each answer (default: 2s)");
 

@@ -44,7 +44,9 @@ void Log::write(config::LogLevel level, std::string message, Fields fields) {
                                                 std::chrono::seconds(os::utc_offset_s(unix_s))) +
                            "\n";
   pollfd reader{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
-  if (::poll(&reader, 1, kPatience_ms) <= 0) return;
+  const bool ready = ::poll(&reader, 1, reader_sleeps_ ? 0 : kPatience_ms) > 0;
+  reader_sleeps_.store(!ready, std::memory_order_relaxed);
+  if (!ready) return;
   (void)!::write(STDOUT_FILENO, line.data(), line.size());
 }
 

@@ -25,6 +25,7 @@ class Log {
  private:
   void write(config::LogLevel level, std::string message, Fields fields);
 
+  std::atomic<bool> reader_sleeps_{false};  // it did not take the last line: no more waiting
   std::atomic<config::LogLevel> level_{config::LogLevel::info};
   std::atomic<config::LogFormat> format_{config::LogFormat::text};
 };

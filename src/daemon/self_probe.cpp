@@ -81,8 +81,8 @@ void SelfProbe::ask(Target& target) {
   if (!target.fd || ::bind(target.fd.get(), from.get(), from.size()) != 0 ||
       ::connect(target.fd.get(), server.get(), server.size()) != 0) {
     // A container network without IPv6 lacks ::1, yet [::] can be bound: nobody could ask there.
-    target.unreachable = target.bound.address.is_unspecified() &&
-                         (errno == EADDRNOTAVAIL || errno == ENETUNREACH || errno == EAFNOSUPPORT);
+    // Likewise an address that has left the machine: no restart would bring it back.
+    target.unreachable = (errno == EADDRNOTAVAIL || errno == ENETUNREACH || errno == EAFNOSUPPORT);
     return;  // the timer tries again, and says in the end that there was no answer
   }
   std::array<std::byte, wire::kHeaderSize> request;

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <system_error>
 
 #include "config/options.h"
 #include "control/log_format.h"
@@ -126,6 +127,7 @@ std::expected<void, StartFailure> ServerProcess::bind() {
 
 void ServerProcess::drop_privileges() {
   const auto standing = os::drop_privileges(settings_.server.uid, settings_.server.gid);
+  if (standing.capabilities_kept) log_.error("the kernel refuses to take capabilities away");
   if (standing.kept_root) {
     log_.warning(fmt::format("staying uid 0 ({}); every capability is given up all the same",
                              standing.why_kept));
@@ -143,7 +145,8 @@ void ServerProcess::greet() const {
   if (const auto problem = os::time_zone_problem(); !problem.empty()) log_.warning(problem);
   for (const Endpoint& endpoint : workers_.listening()) {
     log_.info("Local socket:  " + guide_form(endpoint));
-    if (const auto owner = os::udp_port_owner(endpoint); !owner.empty()) {
+    if (const auto owner = os::udp_port_owner(endpoint, workers_.of(endpoint).size());
+        !owner.empty()) {
       log_.warning(fmt::format("UDP {} is shared with {}: it answers until it ends",
                                to_string(endpoint), owner));
     }
@@ -330,11 +333,24 @@ void ServerProcess::apply(config::Settings next) {
       log_.warning(fmt::format("{} has changed: a restart is needed for it", option->key));
     }
   }
+  const bool http_moved = next.http.listen != settings_.http.listen;
+  if (http_moved && next.http.listen) {
+    // The same port on another address can only be had once the old one is given up.
+    const auto trial = http::listen_on(*next.http.listen);
+    if (!trial && trial.error().code != EADDRINUSE) {
+      ++reload_errors_;
+      log_.error(trial.error().text());
+      log_.error("the new configuration cannot be served; the old one stays in force");
+      return;
+    }
+  }
   next.server.threads = settings_.server.threads;
   next.server.uid = settings_.server.uid;
   next.server.gid = settings_.server.gid;
   next.health_socket = settings_.health_socket;
-  if (next.server.listen != settings_.server.listen && !socket_activated_) {
+  if (next.server.listen != settings_.server.listen && socket_activated_) {
+    log_.warning("server.listen has changed, but systemd's sockets are served");
+  } else if (next.server.listen != settings_.server.listen) {
     const auto changed = workers_.change(next.server.listen, next.server.listen_is_default);
     if (!changed) {
       ++reload_errors_;
@@ -349,7 +365,6 @@ void ServerProcess::apply(config::Settings next) {
       log_.info("Local socket:  " + guide_form(endpoint));
     }
   }
-  const bool http_moved = next.http.listen != settings_.http.listen;
   settings_ = std::move(next);
   log_.configure(settings_.log);
   auto policy = served_.policy.read();
@@ -404,7 +419,15 @@ int ServerProcess::run() {
 }  // namespace
 
 int run_server(config::Settings settings, const Reload& reload) {
-  return std::make_unique<ServerProcess>(std::move(settings), reload)->run();
+  try {
+    return std::make_unique<ServerProcess>(std::move(settings), reload)->run();
+  } catch (const std::system_error& error) {  // std::thread: the limit of processes is reached
+    Log().error(
+        fmt::format("cannot start a thread: {}. Raise the limit of processes (--pids-limit, "
+                    "TasksMax=), or set server.threads lower",
+                    error.what()));
+    return EX_OSERR;
+  }
 }
 
 }  // namespace ntp::daemon

@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t kRepliesPerStamp = 16;
 // A stamp that is older than any queue can explain: the host's clock was stepped in between.
 constexpr std::chrono::seconds kMaxQueueing{1};
+constexpr std::chrono::milliseconds kLongestDrain{200};
+constexpr int kTurn = 1;  // batches in one turn of the loop
 constexpr int kPauseAfterFailure_ms = 10;
 constexpr int kPauseBetweenWakes_ms = 1;
 
@@ -36,7 +38,11 @@ void Worker::start() {
 }
 
 void Worker::stop() {
-  if (!thread_.joinable()) return;
+  if (!thread_.joinable()) {
+    if (!ended_) drain();
+    ended_ = true;
+    return;
+  }
   stopping_ = true;
   // A signal and not shutdown(2): systemd may hold the same socket, for whoever comes after us.
   while (!ended_) {
@@ -51,12 +57,20 @@ void Worker::run() noexcept {
   while (!stopping_.load(std::memory_order_relaxed)) {
     if (serve(true) == 0 && batch_.failure() != 0) ::poll(nullptr, 0, kPauseAfterFailure_ms);
   }
-  serve_ready();
+  drain();
   ended_ = true;
 }
 
+// What the queue held when the end came. Under a flood that nobody takes over, not for ever.
+void Worker::drain() noexcept {
+  const RawTime deadline = os::raw_now() + kLongestDrain;
+  while (serve(false) > 0 && os::raw_now() < deadline) {
+  }
+}
+
 void Worker::serve_ready() noexcept {
-  while (serve(false) > 0) {
+  const int most = batch_.is_single() ? kTurn * static_cast<int>(os::UdpBatch::kSlots) : kTurn;
+  for (int i = 0; i < most && serve(false) > 0; ++i) {
   }
 }
 

@@ -35,7 +35,7 @@ class Worker {
   // Answers what the socket still holds, then ends the thread. Steer new datagrams away before.
   void stop();
 
-  // Answers everything that is there now, without waiting.
+  // Answers what is there now, a few batches at most, without waiting: the loop has other guests.
   void serve_ready() noexcept;
 
   int fd() const noexcept { return socket_.get(); }
@@ -51,6 +51,7 @@ class Worker {
   };
 
   void run() noexcept;
+  void drain() noexcept;
   std::size_t serve(bool wait) noexcept;
   std::size_t plan(std::size_t count) noexcept;
   void dispatch(std::size_t pending) noexcept;

@@ -21,7 +21,7 @@ StartFailure explain(const os::Error& error, const Endpoint& endpoint) {
   const std::string where = "UDP " + to_string(endpoint);
   switch (error.code) {
     case EADDRINUSE: {
-      const std::string owner = os::udp_port_owner(endpoint);
+      const std::string owner = os::udp_port_owner(endpoint, 0);
       return {fmt::format("cannot bind {}: the port is held by {}. Stop it, or choose another port "
                           "with --listen ADDR:PORT; `ss -ulpn | grep :{}` shows who listens",
                           where, owner.empty() ? "another process" : owner, endpoint.port),
@@ -141,16 +141,16 @@ void Workers::start() {
 // A successor on the same port stands behind our members in the group: from now on it gets what
 // arrives, while we answer what our queues hold. Without one the kernel falls back to us.
 void Workers::retire(Group& group) {
-  if (!group.adopted) {
-    const auto members = static_cast<std::uint32_t>(group.workers.size());
-    (void)os::steer_by_source(group.workers[0]->fd(), group.bound.address.is_v4(), members,
-                              members);
-  }
+  const bool is_v4 = group.bound.address.is_v4();
+  const auto members = static_cast<std::uint32_t>(group.workers.size());
+  if (!group.adopted) (void)os::steer_by_source(group.workers[0]->fd(), is_v4, members, members);
   for (const auto& worker : group.workers) {
     worker->stop();
-    worker->serve_ready();
     retired_.add(worker->counters());
   }
+  // A member that closes is replaced by the last of the group: only the successor's first keeps its
+  // place until all of ours are gone.
+  if (!group.adopted) (void)os::steer_by_source(group.workers[0]->fd(), is_v4, 1, members);
 }
 
 void Workers::stop() {

@@ -15,6 +15,20 @@ std::chrono::nanoseconds read_clock(clockid_t id) noexcept {
   return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
 }
 
+// The clocks as of one moment: readings between which the processor was taken away would look like
+// a step or a sleep, so they are repeated.
+void read_together(clock::KernelReading& reading) noexcept {
+  constexpr std::chrono::microseconds kTogether{200};
+  constexpr int kTries = 10;
+  for (int i = 0; i < kTries; ++i) {
+    const auto begin = read_clock(CLOCK_MONOTONIC);
+    reading.real = real_now();
+    reading.raw = raw_now();
+    reading.suspended = read_clock(CLOCK_BOOTTIME) - begin;
+    if (read_clock(CLOCK_MONOTONIC) - begin < kTogether) return;
+  }
+}
+
 }  // namespace
 
 RealTime real_now() noexcept { return RealTime(read_clock(CLOCK_REALTIME)); }
@@ -48,9 +62,7 @@ clock::KernelReading read_kernel_clock() noexcept {
         static_cast<double>(kernel.offset) * ((kernel.status & STA_NANO) != 0 ? 1e-9 : 1e-6);
     reading.tai_offset_s = kernel.tai;
   }
-  reading.real = real_now();
-  reading.raw = raw_now();
-  reading.suspended = read_clock(CLOCK_BOOTTIME) - read_clock(CLOCK_MONOTONIC);
+  read_together(reading);
   return reading;
 }
 

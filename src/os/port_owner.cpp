@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <system_error>
 #include <vector>
@@ -16,8 +17,33 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Inodes of the UDP sockets on `port` in one of the kernel's tables (proc(5), /proc/net/udp).
-void collect_inodes(const char* table, std::uint16_t port, std::vector<std::uint64_t>& inodes) {
+// "0100007F:007B" of the kernel's tables: words in the machine's order, each in hexadecimal.
+std::optional<Endpoint> parse_local(const std::string& text, bool is_v4) {
+  const std::size_t digits = is_v4 ? 8 : 32;
+  if (text.size() != digits + 5 || text[digits] != ':') return std::nullopt;
+  Endpoint endpoint;
+  endpoint.address.family = is_v4 ? IpAddress::Family::v4 : IpAddress::Family::v6;
+  for (std::size_t at = 0; at < digits; at += 8) {
+    const auto word = static_cast<std::uint32_t>(std::stoul(text.substr(at, 8), nullptr, 16));
+    std::memcpy(endpoint.address.octets.data() + at / 2, &word, sizeof word);
+  }
+  endpoint.port = static_cast<std::uint16_t>(std::stoul(text.substr(digits + 1), nullptr, 16));
+  return endpoint;
+}
+
+bool overlap(const Endpoint& ours, const Endpoint& theirs) {
+  if (ours.port != theirs.port) return false;
+  // An IPv6 wildcard may take IPv4 as well.
+  if (ours.address.is_v4() != theirs.address.is_v4()) {
+    return !theirs.address.is_v4() && theirs.address.is_unspecified();
+  }
+  return ours.address == theirs.address || ours.address.is_unspecified() ||
+         theirs.address.is_unspecified();
+}
+
+// Inodes of the sockets of a table (proc(5), /proc/net/udp) that take datagrams to `endpoint`.
+void collect_inodes(const char* table, bool is_v4, const Endpoint& endpoint,
+                    std::vector<std::uint64_t>& inodes) {
   std::ifstream file(table);
   std::string line;
   std::getline(file, line);  // the heading
@@ -28,26 +54,22 @@ void collect_inodes(const char* table, std::uint16_t port, std::vector<std::uint
     words >> slot >> local;
     for (int i = 0; i < 7; ++i) words >> skip;
     if (!(words >> inode)) continue;
-    const auto colon = local.find(':');
-    if (colon == std::string::npos) continue;
-    if (std::stoul(local.substr(colon + 1), nullptr, 16) == port) inodes.push_back(inode);
+    const auto theirs = parse_local(local, is_v4);
+    if (theirs && overlap(endpoint, *theirs)) inodes.push_back(inode);
   }
 }
 
-std::string process_with_socket(const std::vector<std::uint64_t>& inodes, bool& own) {
+std::string process_with_socket(const std::vector<std::uint64_t>& inodes) {
   std::error_code ignored;
   for (const auto& process : fs::directory_iterator("/proc", ignored)) {
     const std::string pid = process.path().filename();
     if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    if (pid == std::to_string(::getpid())) continue;
     for (const auto& fd : fs::directory_iterator(process.path() / "fd", ignored)) {
       const std::string target = fs::read_symlink(fd.path(), ignored);
       if (!target.starts_with("socket:[")) continue;
       const auto inode = std::stoull(target.substr(8));
       if (std::ranges::find(inodes, inode) == inodes.end()) continue;
-      if (pid == std::to_string(::getpid())) {
-        own = true;
-        continue;
-      }
       std::ifstream comm(process.path() / "comm");
       std::string name;
       std::getline(comm, name);
@@ -59,15 +81,16 @@ std::string process_with_socket(const std::vector<std::uint64_t>& inodes, bool& 
 
 }  // namespace
 
-std::string udp_port_owner(const Endpoint& endpoint) {
+std::string udp_port_owner(const Endpoint& endpoint, std::size_t own) {
   std::vector<std::uint64_t> inodes;
-  collect_inodes("/proc/net/udp", endpoint.port, inodes);
-  collect_inodes("/proc/net/udp6", endpoint.port, inodes);
-  if (inodes.empty()) return {};
-  bool own = false;
-  std::string owner = process_with_socket(inodes, own);
-  if (!owner.empty()) return owner;
-  return own ? std::string() : "another process";
+  collect_inodes("/proc/net/udp", true, endpoint, inodes);
+  // Our own IPv6 wildcard takes IPv6 only: beside it, only another one can be a neighbour of IPv4.
+  if (!endpoint.address.is_v4() || own == 0) {
+    collect_inodes("/proc/net/udp6", false, endpoint, inodes);
+  }
+  if (inodes.size() <= own) return {};
+  std::string owner = process_with_socket(inodes);
+  return owner.empty() ? "another process" : owner;
 }
 
 }  // namespace ntp::os

@@ -7,9 +7,9 @@
 
 namespace ntp::os {
 
-// "chronyd (pid 812)" for another process with a UDP socket bound to the endpoint's port and to
-// its address or the wildcard; "another process" when a socket is there but its owner is not to be
-// seen from here; empty when there is none. Sockets of this process are passed over.
-std::string udp_port_owner(const Endpoint& endpoint);
+// "chronyd (pid 812)" for another process with a UDP socket that takes datagrams to the endpoint;
+// "another process" when a socket is there but its owner is not to be seen from here; empty when
+// there are no more than the `own` sockets that this process has there.
+std::string udp_port_owner(const Endpoint& endpoint, std::size_t own);
 
 }  // namespace ntp::os

@@ -60,7 +60,7 @@ Standing drop_privileges(std::uint32_t uid, std::uint32_t gid) {
     standing.kept_root = !standing.changed_user;
   }
   ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  set_capabilities(Sets{});
+  standing.capabilities_kept = !set_capabilities(Sets{});
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   standing.uid = ::geteuid();
   standing.gid = ::getegid();

@@ -31,9 +31,10 @@ class SocketOwner {
 struct Standing {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
-  bool changed_user = false;  // was root, is `uid` now
-  bool kept_root = false;     // was root and may not change: every capability is gone
-  std::string why_kept;       // the failed call, when kept_root
+  bool changed_user = false;       // was root, is `uid` now
+  bool kept_root = false;          // was root and may not change: every capability is gone
+  std::string why_kept;            // the failed call, when kept_root
+  bool capabilities_kept = false;  // the kernel (or a filter) refused to take them away
 };
 
 // As root: becomes uid:gid, or without CAP_SETUID and CAP_SETGID stays uid 0. In any case every

@@ -30,6 +30,8 @@ class UdpBatch {
   // tells.
   std::size_t receive(int fd, bool wait) noexcept;
 
+  bool is_single() const noexcept { return calls_ == Calls::one; }
+
   // errno of the last receive() when it failed for a reason that waiting does not cure, else 0.
   int failure() const noexcept { return failure_; }
 

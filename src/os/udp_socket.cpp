@@ -40,6 +40,7 @@ Fd open_socket(int family) {
 std::expected<void, Error> prepare_ntp_socket(int fd, bool is_v4) {
   // A simulator or an old kernel may lack any of these; only the packet information is needed to
   // answer from the address that was asked, and the rest has a fallback.
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);  // whoever passed it may have set it
   (void)set(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer, "SO_RCVBUF");
   (void)set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS");
   (void)set(fd, SOL_SOCKET, SO_RCVTIMEO, kHeartbeat, "SO_RCVTIMEO");

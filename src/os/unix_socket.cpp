@@ -26,7 +26,8 @@ std::expected<sockaddr_un, Error> unix_address(const std::string& path) {
 std::expected<Fd, Error> connect_unix(const std::string& path) {
   const auto address = unix_address(path);
   if (!address) return std::unexpected(address.error());
-  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // A full queue of a server that has stopped is an error here and now, not a reason to wait.
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return std::unexpected(Error::last("open a Unix socket"));
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
     return std::unexpected(Error::last("connect to " + path));
@@ -51,7 +52,10 @@ std::vector<std::string> health_socket_paths(const std::string& configured) {
 std::expected<Fd, Error> listen_unix(const std::string& path) {
   const auto address = unix_address(path);
   if (!address) return std::unexpected(address.error());
-  if (connect_unix(path)) return std::unexpected(Error{"listen on " + path, EADDRINUSE});
+  const auto living = connect_unix(path);
+  if (living || living.error().code == EAGAIN) {
+    return std::unexpected(Error{"listen on " + path, EADDRINUSE});
+  }
   struct stat old{};
   if (::lstat(path.c_str(), &old) == 0 && S_ISSOCK(old.st_mode)) ::unlink(path.c_str());
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

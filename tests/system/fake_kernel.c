@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +50,13 @@ int adjtimex(struct timex* t) {
   t->tai = fake->tai;
   return (fake->status & STA_UNSYNC) != 0 ? TIME_ERROR : fake->state;
 }
+
+/* The program under test may only look. */
+int clock_settime(clockid_t id, const struct timespec* t) { (void)id; (void)t; abort(); }
+int settimeofday(const struct timeval* t, const struct timezone* z) { (void)t; (void)z; abort(); }
+int adjtime(const struct timeval* t, struct timeval* old) { (void)t; (void)old; abort(); }
+int clock_adjtime(clockid_t id, struct timex* t) { (void)id; return adjtimex(t); }
+int ntp_adjtime(struct timex* t) { return adjtimex(t); }
 
 int clock_gettime(clockid_t id, struct timespec* t) {
   static int (*real)(clockid_t, struct timespec*);
