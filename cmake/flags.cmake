@@ -11,6 +11,10 @@ target_link_options(ntp_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecsta
 if(NTP_SERVER_SANITIZE)
   target_compile_options(ntp_flags INTERFACE
     -fsanitize=${NTP_SERVER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  if(NTP_SERVER_SANITIZE MATCHES "undefined")
+    # It looks at memory through a pipe and misjudges objects when a test has used up all descriptors.
+    target_compile_options(ntp_flags INTERFACE -fno-sanitize=vptr)
+  endif()
   target_link_options(ntp_flags INTERFACE -fsanitize=${NTP_SERVER_SANITIZE})
 else()
   target_compile_options(ntp_flags INTERFACE -fstack-protector-strong -fstack-clash-protection
