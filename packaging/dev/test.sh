@@ -37,7 +37,7 @@ stage() {
     interop) ./dev build release && install_packages interop && python3 tests/interop/run.py build/release/ntp-server ;;
     asan) ./dev build asan && ctest_of asan unit ;;
     tsan) ./dev build tsan && ctest_of tsan unit ;;
-    fuzz) ./dev fuzz "${FUZZ_SECONDS:-60}" ;;
+    fuzz) ./dev fuzz "${FUZZ_SECONDS:-40}" ;;
     docker) ./dev docker-test ;;
     *) echo "no such stage: $1" >&2; return 2 ;;
   esac
