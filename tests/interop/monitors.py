@@ -103,7 +103,8 @@ def nothing_malformed(lab, tshark):
     rows = dissect(lab, tshark)
     replies = replies_of(lab, rows)
     assert len(replies) >= 50, f"only {len(replies)} replies were captured"
-    bad = [row for row, _ in replies if row["_ws.malformed"] or row["_ws.expert.message"]]
+    # A client may draw one of the source ports of traceroute (33434 and up): the dissector remarks on it.
+    bad = [row for row, _ in replies if row["_ws.malformed"] or row["_ws.expert.message"] and not row["_ws.expert.message"].startswith("Possible traceroute")]
     assert not bad, bad[:3]
 
 
