@@ -26,6 +26,15 @@ bool IpAddress::is_broadcast() const noexcept {
                                 [](std::uint8_t octet) { return octet == 0xff; });
 }
 
+IpAddress unmapped(const IpAddress& address) noexcept {
+  constexpr std::array<std::uint8_t, 12> kPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  const auto& octets = address.octets;
+  if (address.is_v4() || !std::equal(kPrefix.begin(), kPrefix.end(), octets.begin())) {
+    return address;
+  }
+  return IpAddress::v4(octets[12], octets[13], octets[14], octets[15]);
+}
+
 std::optional<IpAddress> parse_ip(std::string_view text) {
   if (text.find('\0') != text.npos) return std::nullopt;  // inet_pton would stop there, content
   const std::string copy(text);

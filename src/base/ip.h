@@ -11,7 +11,7 @@
 namespace ntp {
 
 // IPv4 or IPv6. IPv4 stands in the first four octets, the others are zero. An IPv4-mapped IPv6
-// address is a different value: the sockets of this program are never dual-stack.
+// address is a different value: unmapped() where a socket may be for both families.
 struct IpAddress {
   enum class Family : std::uint8_t { v4, v6 };
 
@@ -38,6 +38,10 @@ struct Endpoint {
 
   friend constexpr auto operator<=>(const Endpoint&, const Endpoint&) noexcept = default;
 };
+
+// The IPv4 address that an IPv4-mapped IPv6 one stands for (RFC 4291 section 2.5.5.2); any other
+// address as it is.
+IpAddress unmapped(const IpAddress& address) noexcept;
 
 // Numeric text only; names are the resolver's. Empty when it is not an address.
 std::optional<IpAddress> parse_ip(std::string_view text);

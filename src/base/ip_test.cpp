@@ -60,4 +60,11 @@ TEST(IpAddress, KnowsTheAddressesThatNoHonestClientHas) {
 }
 
 }  // namespace
+TEST(IpAddress, AMappedAddressIsTheIpv4AddressThatItStandsFor) {
+  EXPECT_EQ(unmapped(*parse_ip("::ffff:224.0.0.1")), IpAddress::v4(224, 0, 0, 1));
+  EXPECT_EQ(unmapped(*parse_ip("::fffe:1.2.3.4")), *parse_ip("::fffe:1.2.3.4"));
+  EXPECT_EQ(unmapped(*parse_ip("::1.2.3.4")), *parse_ip("::1.2.3.4"));
+  EXPECT_EQ(unmapped(IpAddress::v4(0, 0, 0, 0)), IpAddress::v4(0, 0, 0, 0));
+}
+
 }  // namespace ntp

@@ -13,6 +13,10 @@ int run_healthcheck(const HealthcheckOptions& options) {
   if (options.max_error) {
     question.max_error_s = std::chrono::duration<double>(*options.max_error).count();
   }
+  if (options.socket == "off") {
+    fmt::print("unhealthy: health.socket is \"off\", so the server cannot be asked\n");
+    return 1;
+  }
   std::string failure;
   for (const std::string& path : os::health_socket_paths(options.socket)) {
     const auto answer = os::ask_unix(path, daemon::to_line(question), timeout);

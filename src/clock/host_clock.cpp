@@ -12,7 +12,6 @@ constexpr double kMaxerrorRate = 500e-6;
 // More apart than this (with the most that a slew can do in between) is a step or a sleep.
 constexpr double kJump_s = 0.010;
 constexpr double kMaxSlewRate = 0.1;  // adjtimex tick allows 10 %
-constexpr std::chrono::milliseconds kSleep{10};
 
 }  // namespace
 
@@ -34,6 +33,7 @@ server::ServerState HostClock::update(const KernelReading& reading,
   state.precision = static_cast<std::int8_t>(precision_);
   state.reftime = NtpTimestamp::from(reading.real);
   state.at = reading.raw;
+  state.boot_lead = reading.boot_lead;
   if (view_.standing == HostStanding::synchronised) {
     state.leap = reading.insert_leap   ? wire::Leap::insert
                  : reading.delete_leap ? wire::Leap::remove
@@ -68,10 +68,13 @@ void HostClock::notice_reset(const KernelReading& reading) noexcept {
 void HostClock::notice_jumps(const KernelReading& reading) noexcept {
   view_.stepped_s.reset();
   if (!before_) return;
-  if (reading.suspended - before_->suspended > kSleep) slept_ = true;
+  if (server::slept(reading.boot_lead - before_->boot_lead, reading.raw - before_->raw)) {
+    slept_ = true;
+  }
   const double raw_s = seconds(reading.raw - before_->raw);
-  const double slept_s = seconds(reading.suspended - before_->suspended);
-  const double jump_s = seconds(reading.real - before_->real) - raw_s - slept_s;
+  // REALTIME against BOOTTIME: slewing moves both alike, a sleep as well.
+  const double boot_s = raw_s + seconds(reading.boot_lead - before_->boot_lead);
+  const double jump_s = seconds(reading.real - before_->real) - boot_s;
   if (std::abs(jump_s) > kJump_s + kMaxSlewRate * std::abs(raw_s)) view_.stepped_s = jump_s;
 }
 

@@ -23,7 +23,7 @@ struct KernelReading {
   int tai_offset_s = 0;  // 0: not known to the kernel
   RealTime real{};       // read together
   RawTime raw{};
-  std::chrono::nanoseconds suspended{};  // CLOCK_BOOTTIME - CLOCK_MONOTONIC
+  std::chrono::nanoseconds boot_lead{};  // CLOCK_BOOTTIME - CLOCK_MONOTONIC_RAW
 };
 
 enum class Unsynchronised : std::uint8_t {

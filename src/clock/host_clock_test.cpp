@@ -107,7 +107,7 @@ TEST(HostClock, NoticesStepsOfTheHostButNotSlews) {
 TEST(HostClock, AfterASleepTheClockIsNotBelievedUntilADaemonJudgesItAnew) {
   Kernel kernel;
   kernel.tick();
-  kernel.reading.suspended += seconds(3600);
+  kernel.reading.boot_lead += seconds(3600);
   kernel.reading.maxerror_us += 500;
   EXPECT_FALSE(kernel.tick(seconds(3600)).synchronised);
   EXPECT_EQ(kernel.clock.view().standing, HostStanding::suspended);

@@ -154,10 +154,10 @@ constexpr std::array kOptions{
            .show = [](const Settings& s) { return quote(show_duration(s.http.max_error)); }},
 
     Option{.key = "health.socket", .fallback = "", .flag = "", .argument = "",
-           .expects = R"("" or an absolute path in printable ASCII)",
+           .expects = R"("", "off" or an absolute path in printable ASCII)",
            .help = "path of the Unix socket that the healthcheck command asks; empty for the first "
                    "usable of $RUNTIME_DIRECTORY/health.sock, /run/ntp-server/health.sock and "
-                   "/dev/shm/ntp-server.health.sock",
+                   "/dev/shm/ntp-server.health.sock; off for none",
            .read = [](Settings& s, const Given& g) { read_socket_path(g, s.health_socket); },
            .show = [](const Settings& s) { return quote(s.health_socket); }},
 

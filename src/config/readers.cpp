@@ -278,7 +278,8 @@ void read_socket_path(const Given& given, std::string& out) {
                        kLongestSocketPath),
            "choose a shorter path");
   } else if (!std::ranges::all_of(*text, printable) ||
-             (!text->empty() && (!text->starts_with('/') || text->ends_with('/')))) {
+             (!text->empty() && *text != "off" &&
+              (!text->starts_with('/') || text->ends_with('/')))) {
     refuse_value(given);
   } else {
     out = *text;

@@ -56,7 +56,7 @@ struct Settings {
   ServerSettings server;
   HostClockSettings host_clock;
   HttpSettings http;
-  std::string health_socket;  // empty: the first usable place, see os/health_channel.h
+  std::string health_socket;  // "off", or empty: the first usable place, see os/unix_socket.h
   LogSettings log;
   std::vector<std::string> warnings;  // things accepted but without effect, to be logged once
 

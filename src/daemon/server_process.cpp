@@ -38,6 +38,7 @@ namespace {
 // A signal that arrives just before poll(2) is seen this much later at worst.
 constexpr std::chrono::milliseconds kLongestWait{250};
 constexpr std::chrono::seconds kHttpRetry{5};
+constexpr std::chrono::seconds kNeighbourLook{1};
 constexpr std::chrono::milliseconds kProbeMargin{200};  // to answer before the asker gives up
 
 clock::HostPolicy host_policy(const config::Settings& settings) {
@@ -143,6 +144,12 @@ void ServerProcess::greet() const {
              {"threads", fmt::to_string(workers_.all().size() * (plan_.per_endpoint > 0))}});
   for (const std::string& warning : settings_.warnings) log_.warning(warning);
   if (const auto problem = os::time_zone_problem(); !problem.empty()) log_.warning(problem);
+  for (const Endpoint& endpoint : workers_.unsteered()) {
+    log_.warning(
+        fmt::format("the kernel cannot pick the worker by the client's address on UDP {}: "
+                    "a client's requests may meet any worker",
+                    to_string(endpoint)));
+  }
   for (const Endpoint& endpoint : workers_.listening()) {
     log_.info("Local socket:  " + guide_form(endpoint));
     if (const auto owner = os::udp_port_owner(endpoint, workers_.of(endpoint).size());
@@ -154,7 +161,9 @@ void ServerProcess::greet() const {
 }
 
 void ServerProcess::open_health_channel() {
+  if (settings_.health_socket == "off") return;
   std::string failures;
+  bool another_holds_a_better_place = false;
   for (const std::string& path : os::health_socket_paths(settings_.health_socket)) {
     auto listener = os::listen_unix(path);
     if (listener) {
@@ -163,8 +172,15 @@ void ServerProcess::open_health_channel() {
                         answer_health(question, answer);
                       });
       log_.debug("health channel", {{"path", path}});
+      if (another_holds_a_better_place) {
+        log_.warning(
+            fmt::format("another ntp-server of this machine is the one that `healthcheck` "
+                        "asks; ask this one with `healthcheck --socket {}`",
+                        path));
+      }
       return;
     }
+    another_holds_a_better_place |= listener.error().code == EADDRINUSE;
     failures += (failures.empty() ? "" : "; ") + listener.error().text();
   }
   log_.warning("`ntp-server healthcheck` will not work: " + failures);
@@ -180,7 +196,12 @@ void ServerProcess::open_http() {
     loop_.arm(http_retry_, loop_.now() + kHttpRetry);
     return;
   }
-  http_.emplace(loop_, std::move(*listener), routes());
+  http_.emplace(loop_, std::move(*listener), routes(),
+                http::Options{.date = [this]() -> std::optional<RealTime> {
+                  const auto state = served_.state.read();
+                  if (!state.synchronised || !server::is_serving(state, loop_.now())) return {};
+                  return os::real_now();
+                }});
   log_.info("HTTP", {{"address", to_string(*settings_.http.listen)}});
 }
 
@@ -209,6 +230,11 @@ void ServerProcess::start_threads() {
 void ServerProcess::arm_housekeeping() {
   http_retry_ = loop_.add_timer([this](RawTime) { open_http(); });
   loop_.every(kLongestWait, [this](RawTime) { housekeeping(); });
+  loop_.every(kNeighbourLook, [this](RawTime) {
+    for (const Endpoint& endpoint : workers_.steer_when_alone()) {
+      log_.info("UDP " + to_string(endpoint) + " is no longer shared");
+    }
+  });
   if (const auto interval = os::watchdog_interval()) {
     loop_.every(*interval, [this](RawTime) {
       if (workers_.stalled(loop_.now()) == 0) os::notify_systemd("WATCHDOG=1");

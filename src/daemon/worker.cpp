@@ -96,7 +96,10 @@ std::size_t Worker::plan(std::size_t count) noexcept {
   counters_.batches.add(1);
   policy_ = served_.policy.read();
   if (policy_.log_requests) notes_.push({.received = static_cast<std::uint32_t>(count)});
-  const wire::Header clock = server::describe_clock(served_.state.read(), now);
+  auto state = served_.state.read();
+  // The state is from before a suspend: nobody knows the time until the clock has been looked at.
+  if (server::slept(os::boot_lead() - state.boot_lead, now - state.at)) state = {};
+  const wire::Header clock = server::describe_clock(state, now);
   std::size_t pending = 0;
   for (std::size_t slot = 0; slot < count; ++slot) {
     const auto reply =

@@ -74,10 +74,18 @@ std::expected<Workers::Group, StartFailure> Workers::open(const Endpoint& endpoi
       return std::unexpected(added.error());
     }
   }
-  const auto members = static_cast<std::uint32_t>(group.workers.size());
-  // Without steering the kernel's own hash chooses, which is right as well, only less even.
-  (void)os::steer_by_source(group.workers[0]->fd(), endpoint.address.is_v4(), members, 0);
+  group.shared = os::udp_port_shared(group.bound, group.workers.size());
+  steer(group);
   return group;
+}
+
+// Without steering the kernel's own hash chooses, which is right as well; but then a client that
+// asks from many ports meets many workers.
+void Workers::steer(Group& group) const {
+  const auto members = static_cast<std::uint32_t>(group.workers.size());
+  group.steered =
+      os::steer_by_source(group.workers[0]->fd(), group.bound.address.is_v4(), members, 0)
+          .has_value();
 }
 
 std::expected<std::vector<Workers::Group>, StartFailure> Workers::open_all(
@@ -180,6 +188,25 @@ std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& e
   std::ranges::move(opened, std::back_inserter(groups_));
   start();
   return {};
+}
+
+std::vector<Endpoint> Workers::unsteered() const {
+  std::vector<Endpoint> endpoints;
+  for (const Group& group : groups_) {
+    if (group.workers.size() > 1 && !group.steered) endpoints.push_back(group.bound);
+  }
+  return endpoints;
+}
+
+std::vector<Endpoint> Workers::steer_when_alone() {
+  std::vector<Endpoint> endpoints;
+  for (Group& group : groups_) {
+    if (!group.shared || os::udp_port_shared(group.bound, group.workers.size())) continue;
+    group.shared = false;
+    steer(group);
+    endpoints.push_back(group.bound);
+  }
+  return endpoints;
 }
 
 std::vector<Endpoint> Workers::listening() const {

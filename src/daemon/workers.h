@@ -41,6 +41,12 @@ class Workers {
   // Binds what is new, drains what is gone, leaves the rest alone. On failure nothing changes.
   std::expected<void, StartFailure> change(const std::vector<Endpoint>& endpoints, bool tolerant);
 
+  // Endpoints of several workers between which the kernel refuses to choose by source.
+  std::vector<Endpoint> unsteered() const;
+  // A predecessor on the same ports leaves the choice of worker to the kernel's hash when it ends.
+  // Steers those groups again that nobody shares any more, and returns their endpoints.
+  std::vector<Endpoint> steer_when_alone();
+
   std::vector<Endpoint> listening() const;  // as bound: the kernel's port where 0 was asked
   std::vector<Worker*> all() const;
   std::vector<Worker*> of(const Endpoint& bound) const;
@@ -54,12 +60,15 @@ class Workers {
     std::vector<std::unique_ptr<Worker>> workers;
     bool running = false;
     bool adopted = false;  // systemd holds the socket as well and passes it on after us
+    bool steered = false;  // by source, between our members
+    bool shared = false;   // sockets of others stand in the group too
   };
 
   std::expected<Group, StartFailure> open(const Endpoint& endpoint) const;
   std::expected<std::vector<Group>, StartFailure> open_all(const std::vector<Endpoint>& endpoints,
                                                            bool tolerant) const;
   std::expected<void, StartFailure> add_socket(Group& group, os::Fd fd) const;
+  void steer(Group& group) const;
   void retire(Group& group);
 
   const Served& served_;

@@ -15,17 +15,25 @@ std::chrono::nanoseconds read_clock(clockid_t id) noexcept {
   return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
 }
 
+// What adjtime(3) of some daemon has still to slew: the kernel keeps it apart from the offset that
+// its own loop works off.
+double adjtime_remaining_s() noexcept {
+  timex kernel{};
+  kernel.modes = ADJ_OFFSET_SS_READ;
+  return ::adjtimex(&kernel) >= 0 ? static_cast<double>(kernel.offset) * 1e-6 : 0.0;
+}
+
 // The clocks as of one moment: readings between which the processor was taken away would look like
 // a step or a sleep, so they are repeated.
 void read_together(clock::KernelReading& reading) noexcept {
   constexpr std::chrono::microseconds kTogether{200};
   constexpr int kTries = 10;
   for (int i = 0; i < kTries; ++i) {
-    const auto begin = read_clock(CLOCK_MONOTONIC);
+    const RawTime begin = raw_now();
     reading.real = real_now();
     reading.raw = raw_now();
-    reading.suspended = read_clock(CLOCK_BOOTTIME) - begin;
-    if (read_clock(CLOCK_MONOTONIC) - begin < kTogether) return;
+    reading.boot_lead = boot_lead();
+    if (raw_now() - begin < kTogether) return;
   }
 }
 
@@ -33,6 +41,13 @@ void read_together(clock::KernelReading& reading) noexcept {
 
 RealTime real_now() noexcept { return RealTime(read_clock(CLOCK_REALTIME)); }
 RawTime raw_now() noexcept { return RawTime(read_clock(CLOCK_MONOTONIC_RAW)); }
+
+std::chrono::nanoseconds boot_lead() noexcept {
+  timespec boot{};
+  if (::clock_gettime(CLOCK_BOOTTIME, &boot) != 0) return {};
+  return std::chrono::seconds(boot.tv_sec) + std::chrono::nanoseconds(boot.tv_nsec) -
+         raw_now().time_since_epoch();
+}
 
 int measure_precision() noexcept {
   constexpr int kReadings = 2000;
@@ -61,6 +76,7 @@ clock::KernelReading read_kernel_clock() noexcept {
     reading.offset_s =
         static_cast<double>(kernel.offset) * ((kernel.status & STA_NANO) != 0 ? 1e-9 : 1e-6);
     reading.tai_offset_s = kernel.tai;
+    reading.offset_s += adjtime_remaining_s();
   }
   read_together(reading);
   return reading;

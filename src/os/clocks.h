@@ -8,6 +8,9 @@ namespace ntp::os {
 
 RealTime real_now() noexcept;
 RawTime raw_now() noexcept;
+// CLOCK_BOOTTIME - CLOCK_MONOTONIC_RAW: jumps by the length of a suspend, during which RAW stands
+// still. 0 where the kernel (or a simulator) has no CLOCK_BOOTTIME.
+std::chrono::nanoseconds boot_lead() noexcept;
 
 // log2 seconds of the smallest step that two readings of CLOCK_REALTIME in a row show, within
 // [-30, -5] (RFC 5905 section 7.3: precision). Takes well under a millisecond.

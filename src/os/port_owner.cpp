@@ -79,18 +79,27 @@ std::string process_with_socket(const std::vector<std::uint64_t>& inodes) {
   return {};
 }
 
-}  // namespace
-
-std::string udp_port_owner(const Endpoint& endpoint, std::size_t own) {
+std::vector<std::uint64_t> sockets_of(const Endpoint& endpoint, std::size_t own) {
   std::vector<std::uint64_t> inodes;
   collect_inodes("/proc/net/udp", true, endpoint, inodes);
   // Our own IPv6 wildcard takes IPv6 only: beside it, only another one can be a neighbour of IPv4.
   if (!endpoint.address.is_v4() || own == 0) {
     collect_inodes("/proc/net/udp6", false, endpoint, inodes);
   }
+  return inodes;
+}
+
+}  // namespace
+
+std::string udp_port_owner(const Endpoint& endpoint, std::size_t own) {
+  const auto inodes = sockets_of(endpoint, own);
   if (inodes.size() <= own) return {};
   std::string owner = process_with_socket(inodes);
   return owner.empty() ? "another process" : owner;
+}
+
+bool udp_port_shared(const Endpoint& endpoint, std::size_t own) {
+  return sockets_of(endpoint, own).size() > own;
 }
 
 }  // namespace ntp::os

@@ -12,4 +12,7 @@ namespace ntp::os {
 // there are no more than the `own` sockets that this process has there.
 std::string udp_port_owner(const Endpoint& endpoint, std::size_t own);
 
+// Whether more than the `own` sockets of this process take datagrams to the endpoint.
+bool udp_port_shared(const Endpoint& endpoint, std::size_t own);
+
 }  // namespace ntp::os

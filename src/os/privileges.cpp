@@ -5,12 +5,15 @@
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 
 #include "os/error.h"
+
+// glibc has these without declaring them. Not syscall(2): a preloaded simulator knows no numbers.
+extern "C" int capget(cap_user_header_t header, cap_user_data_t data) noexcept;
+extern "C" int capset(cap_user_header_t header, cap_user_data_t data) noexcept;
 
 namespace ntp::os {
 namespace {
@@ -19,12 +22,12 @@ using Sets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
 
 bool get_capabilities(Sets& sets) noexcept {
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  return ::syscall(SYS_capget, &header, sets.data()) == 0;
+  return ::capget(&header, sets.data()) == 0;
 }
 
-bool set_capabilities(const Sets& sets) noexcept {
+bool set_capabilities(Sets sets) noexcept {
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  return ::syscall(SYS_capset, &header, sets.data()) == 0;
+  return ::capset(&header, sets.data()) == 0;
 }
 
 }  // namespace
@@ -48,7 +51,9 @@ SocketOwner::~SocketOwner() { ::setfsuid(static_cast<uid_t>(before_)); }
 Standing drop_privileges(std::uint32_t uid, std::uint32_t gid) {
   Standing standing;
   if (::geteuid() == 0) {
-    if (::setgroups(0, nullptr) != 0) {
+    if (uid == 0) {
+      standing.why_kept = "server.user is 0";
+    } else if (::setgroups(0, nullptr) != 0) {
       standing.why_kept = Error::last("setgroups").text();
     } else if (::setgid(gid) != 0) {
       standing.why_kept = Error::last("setgid " + std::to_string(gid)).text();

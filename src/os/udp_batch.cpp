@@ -103,7 +103,8 @@ void UdpBatch::read_control(std::size_t slot) noexcept {
       asked_[slot].family = IpAddress::Family::v6;
       std::memcpy(asked_[slot].octets.data(), &info.ipi6_addr, sizeof info.ipi6_addr);
       interfaces_[slot] = info.ipi6_ifindex;
-      to_many_[slot] = asked_[slot].is_multicast();
+      const IpAddress asked = unmapped(asked_[slot]);
+      to_many_[slot] = asked.is_multicast() || asked.is_broadcast();
     }
   }
 }
@@ -119,12 +120,13 @@ server::Arrival UdpBatch::arrival(std::size_t slot) const noexcept {
     arrival.source.port = ntohs(name.sin_port);
   } else {
     const sockaddr_in6& name = names_[slot];
-    arrival.source.address.family = IpAddress::Family::v6;
-    std::memcpy(arrival.source.address.octets.data(), &name.sin6_addr, sizeof name.sin6_addr);
-    arrival.source.port = ntohs(name.sin6_port);
-    arrival.source.scope = name.sin6_scope_id;
+    IpAddress source{.family = IpAddress::Family::v6};
+    std::memcpy(source.octets.data(), &name.sin6_addr, sizeof name.sin6_addr);
+    arrival.source = {.address = unmapped(source),  // systemd's sockets may be for both families
+                      .port = ntohs(name.sin6_port),
+                      .scope = name.sin6_scope_id};
   }
-  arrival.local = {.address = asked_[slot], .port = local_port_};
+  arrival.local = {.address = unmapped(asked_[slot]), .port = local_port_};
   // Without packet information (a simulator) nothing is known against the source.
   arrival.through_loopback = interfaces_[slot] == kLoopbackInterface || interfaces_[slot] == 0;
   arrival.to_many = to_many_[slot];

@@ -31,7 +31,14 @@ struct ServerState {
   double root_dispersion_s = kMaxDispersion_s;  // at `at`
   double dispersion_rate = 0;                   // seconds per second since `at`
   RawTime at{};
+  std::chrono::nanoseconds boot_lead{};  // CLOCK_BOOTTIME - CLOCK_MONOTONIC_RAW at `at`
 };
+
+// True when the machine was suspended while CLOCK_BOOTTIME gained `lead` on CLOCK_MONOTONIC_RAW and
+// RAW showed `elapsed`. Slewing moves BOOTTIME too, by a tenth at most.
+inline bool slept(std::chrono::nanoseconds lead, std::chrono::nanoseconds elapsed) noexcept {
+  return lead > std::chrono::milliseconds(10) + elapsed / 10;
+}
 
 // root_delay / 2 + root_dispersion at `now`: the bound that the server advertises.
 double error_bound_s(const ServerState& state, RawTime now) noexcept;

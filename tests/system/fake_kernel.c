@@ -21,6 +21,8 @@ struct fake {
   int64_t esterror_us;
   int64_t offset;     /* in the unit that status says */
   int64_t step_ns;    /* added to CLOCK_REALTIME */
+  int64_t slept_ns;   /* added to CLOCK_BOOTTIME */
+  int64_t adjtime_us; /* what an adjtime(3) has left to slew */
 };
 
 static volatile struct fake* shared(void) {
@@ -38,10 +40,14 @@ static volatile struct fake* shared(void) {
 
 int adjtimex(struct timex* t) {
   volatile struct fake* fake = shared();
-  if (t->modes != 0) abort(); /* the program under test may only look */
+  if (t->modes != 0 && t->modes != ADJ_OFFSET_SS_READ) abort(); /* the program may only look */
   if (fake->fails != 0) {
     errno = fake->fails;
     return -1;
+  }
+  if (t->modes == ADJ_OFFSET_SS_READ) {
+    t->offset = fake->adjtime_us;
+    return 0;
   }
   t->status = fake->status;
   t->maxerror = fake->maxerror_us;
@@ -62,9 +68,10 @@ int clock_gettime(clockid_t id, struct timespec* t) {
   static int (*real)(clockid_t, struct timespec*);
   if (real == NULL) real = (int (*)(clockid_t, struct timespec*))dlsym(RTLD_NEXT, "clock_gettime");
   int result = real(id, t);
-  if (result == 0 && id == CLOCK_REALTIME) {
-    int64_t ns = t->tv_nsec + shared()->step_ns % 1000000000;
-    t->tv_sec += shared()->step_ns / 1000000000 + (ns >= 1000000000) - (ns < 0);
+  if (result == 0 && (id == CLOCK_REALTIME || id == CLOCK_BOOTTIME)) {
+    int64_t add = id == CLOCK_REALTIME ? shared()->step_ns : shared()->slept_ns;
+    int64_t ns = t->tv_nsec + add % 1000000000;
+    t->tv_sec += add / 1000000000 + (ns >= 1000000000) - (ns < 0);
     t->tv_nsec = (ns + 1000000000) % 1000000000;
   }
   return result;

@@ -35,7 +35,7 @@ def read(path):
 
 class FakeKernel:
     """The kernel's opinion of its clock, for a program started with FakeKernel.environment()."""
-    LAYOUT = struct.Struct("=iiiiqqqq")
+    LAYOUT = struct.Struct("=iiiiqqqqqq")
 
     def __init__(self, library, **fields):
         self.library = os.path.abspath(library)
@@ -43,7 +43,7 @@ class FakeKernel:
         self.file.write(b"\0" * self.LAYOUT.size)
         self.file.flush()
         self.memory = mmap.mmap(self.file.fileno(), self.LAYOUT.size)
-        self.fields = dict(fails=0, status=0, state=0, tai=37, maxerror_us=12345, esterror_us=100, offset=0, step_ns=0)
+        self.fields = dict(fails=0, status=0, state=0, tai=37, maxerror_us=12345, esterror_us=100, offset=0, step_ns=0, slept_ns=0, adjtime_us=0)
         self.set(**fields)
 
     def set(self, **fields):

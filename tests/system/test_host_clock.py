@@ -84,6 +84,24 @@ class HostClock(unittest.TestCase):
         self.assertGreaterEqual(ask().root_dispersion, 0.1)
         server.wait_line("resets the kernel's error")
 
+    def test_after_a_suspend_no_reply_claims_time_until_the_clock_was_set(self):
+        for threads in ("auto", "0"):
+            kernel, server = self.start("--threads", threads)
+            self.assertEqual(ask().stratum, 3)
+            kernel.set(slept_ns=3_000_000_000)  # an hour or three seconds: the next reply must not be of before
+            self.assertNotEqual(ask().stratum, 3)
+            server.wait_line("the machine was suspended", 2.0)
+            self.assertEqual(ask().refid, b"LOCL")
+            kernel.set(slept_ns=3_000_000_000, maxerror_us=777)  # somebody judged the clock anew
+            until(lambda: ask().stratum == 3, 2.0, "stratum 3 again")
+            server.stop()
+
+    def test_what_adjtime_has_left_to_slew_is_part_of_the_bound(self):
+        kernel, server = self.start(adjtime_us=-400_000)
+        self.assertGreaterEqual(ask().root_dispersion, 0.4)
+        kernel.set(adjtime_us=0)
+        until(lambda: ask().root_dispersion < 0.02, 2.0, "slewed")
+
     def test_dispersion_grows_between_the_readings(self):
         kernel, server = self.start()
         pairs = set()
