@@ -59,7 +59,6 @@ TEST(IpAddress, KnowsTheAddressesThatNoHonestClientHas) {
   EXPECT_FALSE(parse_ip("ffff:ffff::")->is_broadcast());
 }
 
-}  // namespace
 TEST(IpAddress, AMappedAddressIsTheIpv4AddressThatItStandsFor) {
   EXPECT_EQ(unmapped(*parse_ip("::ffff:224.0.0.1")), IpAddress::v4(224, 0, 0, 1));
   EXPECT_EQ(unmapped(*parse_ip("::fffe:1.2.3.4")), *parse_ip("::fffe:1.2.3.4"));
@@ -67,4 +66,5 @@ TEST(IpAddress, AMappedAddressIsTheIpv4AddressThatItStandsFor) {
   EXPECT_EQ(unmapped(IpAddress::v4(0, 0, 0, 0)), IpAddress::v4(0, 0, 0, 0));
 }
 
+}  // namespace
 }  // namespace ntp
