@@ -28,6 +28,12 @@ struct RealClock {
 };
 using RealTime = RealClock::time_point;
 
+// Both clocks of the machine, read one right after the other.
+struct Instant {
+  RealTime real{};
+  RawTime raw{};
+};
+
 constexpr double seconds(std::chrono::nanoseconds duration) noexcept {
   return static_cast<double>(duration.count()) * 1e-9;
 }

@@ -1,24 +1,8 @@
-// A timescale as a map of the raw one: all that steering ever changes.
+// The base timescale of samples and the served one are both a ClockMap.
 #pragma once
 
-#include <cmath>
-
-#include "base/time.h"
+#include "base/clock_map.h"
 
 namespace ntp::clock {
-
-// time(raw) = real + (raw - at) * (1 + rate). The served clock is one; with rate 0 and fixed at the
-// start it is the *base* timescale, which samples are measured against and nobody ever steers.
-struct ClockMap {
-  RawTime at{};
-  RealTime real{};
-  double rate = 0;  // seconds per raw second, less one
-
-  RealTime operator()(RawTime raw) const noexcept {
-    const auto elapsed = raw - at;
-    const double gained_ns = static_cast<double>(elapsed.count()) * rate;
-    return real + elapsed + std::chrono::nanoseconds(std::llround(gained_ns));
-  }
-};
-
+using ntp::ClockMap;
 }  // namespace ntp::clock

@@ -14,8 +14,6 @@ namespace {
 // Replies that share one reading of the clock: the last of them leaves some microseconds after it,
 // while more calls of sendmmsg would cost every reply.
 constexpr std::size_t kRepliesPerStamp = 16;
-// A stamp that is older than any queue can explain: the host's clock was stepped in between.
-constexpr std::chrono::seconds kMaxQueueing{1};
 constexpr std::chrono::milliseconds kLongestDrain{200};
 constexpr int kTurn = 1;  // batches in one turn of the loop
 constexpr int kPauseAfterFailure_ms = 10;
@@ -89,8 +87,8 @@ std::size_t Worker::serve(bool wait) noexcept {
 // Decides about every datagram of the batch. State and policy are read after the receive, so that
 // a reply never tells of a clock that is older than the request.
 std::size_t Worker::plan(std::size_t count) noexcept {
-  const RealTime read_at = os::real_now();
-  const RawTime now = os::raw_now();
+  const Instant read = os::now();
+  const RawTime now = read.raw;
   counters_.heartbeat_ns.store(now.time_since_epoch().count(), std::memory_order_relaxed);
   counters_.received.add(count);
   counters_.batches.add(1);
@@ -99,11 +97,12 @@ std::size_t Worker::plan(std::size_t count) noexcept {
   auto state = served_.state.read();
   // The state is from before a suspend: nobody knows the time until the clock has been looked at.
   if (server::slept(os::boot_lead() - state.boot_lead, now - state.at)) state = {};
+  timescale_.begin(state, read);
   const wire::Header clock = server::describe_clock(state, now);
   std::size_t pending = 0;
   for (std::size_t slot = 0; slot < count; ++slot) {
-    const auto reply =
-        server::respond(batch_.arrival(slot), clock, policy_, arrival_time(slot, read_at));
+    const auto arrived = arrival_time(slot);
+    const auto reply = server::respond(batch_.arrival(slot), clock, policy_, arrived.at);
     if (!reply) {
       counters_.drops[static_cast<std::size_t>(reply.error())].add(1);
       continue;
@@ -112,36 +111,30 @@ std::size_t Worker::plan(std::size_t count) noexcept {
       counters_.probe_seen.store(policy_.probe_xmt, std::memory_order_release);
     }
     counters_.versions[reply->version].add(1);
-    pending_[pending++] = {.slot = slot, .reply = *reply};
+    pending_[pending++] = {.slot = slot,
+                           .reply = *reply,
+                           .timed = arrived.origin == server::Timescale::Origin::kernel};
   }
   return pending;
 }
 
-// The kernel's stamp, unless it disagrees with the clock: then the reading, and never silence
-// (G10).
-NtpTimestamp Worker::arrival_time(std::size_t slot, RealTime read_at) noexcept {
-  const auto stamp = batch_.stamp(slot);
-  if (!stamp) {
-    counters_.stamps_missing.add(1);
-    return NtpTimestamp::from(read_at);
-  }
-  if (*stamp > read_at || read_at - *stamp > kMaxQueueing) {
-    counters_.stamps_discarded.add(1);
-    return NtpTimestamp::from(read_at);
-  }
-  return NtpTimestamp::from(*stamp);
+server::Timescale::Arrival Worker::arrival_time(std::size_t slot) noexcept {
+  const auto arrival = timescale_.arrival(batch_.stamp(slot));
+  if (arrival.origin == server::Timescale::Origin::missing) counters_.stamps_missing.add(1);
+  if (arrival.origin == server::Timescale::Origin::discarded) counters_.stamps_discarded.add(1);
+  return arrival;
 }
 
 void Worker::dispatch(std::size_t pending) noexcept {
   for (std::size_t begin = 0; begin < pending; begin += kRepliesPerStamp) {
     const std::size_t end = std::min(pending, begin + kRepliesPerStamp);
-    const RealTime xmt = os::real_now();
+    const NtpTimestamp xmt =
+        timescale_.is_own() ? timescale_.at(os::raw_now()) : timescale_.at(os::real_now());
     for (std::size_t i = begin; i < end; ++i) {
       const std::size_t slot = pending_[i].slot;
-      server::seal(pending_[i].reply, batch_.arrival(slot), NtpTimestamp::from(xmt), noise_,
-                   batch_.reply(slot));
+      if (pending_[i].timed) record_latency(difference_s(xmt, pending_[i].reply.rec));
+      server::seal(pending_[i].reply, batch_.arrival(slot), xmt, noise_, batch_.reply(slot));
       batch_.queue(slot);
-      record_latency(slot, xmt);
       if (policy_.log_requests) notes_.push({.sent_to = batch_.arrival(slot).source});
     }
     const std::size_t accepted = batch_.send(socket_.get());
@@ -150,10 +143,9 @@ void Worker::dispatch(std::size_t pending) noexcept {
   }
 }
 
-void Worker::record_latency(std::size_t slot, RealTime sent) noexcept {
-  const auto stamp = batch_.stamp(slot);
-  if (!stamp || *stamp > sent || sent - *stamp > kMaxQueueing) return;
-  const auto ns = static_cast<std::uint64_t>((sent - *stamp).count());
+void Worker::record_latency(double latency_s) noexcept {
+  if (latency_s < 0) return;  // the host's clock was stepped back in between
+  const auto ns = static_cast<std::uint64_t>(latency_s * 1e9);
   const auto edge = std::ranges::lower_bound(server::kLatencyEdges_ns, ns);
   counters_.latency[static_cast<std::size_t>(edge - server::kLatencyEdges_ns.begin())].add(1);
   counters_.latency_sum_ns.add(ns);

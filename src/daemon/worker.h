@@ -13,6 +13,7 @@
 #include "os/fd.h"
 #include "os/udp_batch.h"
 #include "server/counters.h"
+#include "server/timescale.h"
 
 namespace ntp::daemon {
 
@@ -48,6 +49,7 @@ class Worker {
   struct Pending {
     std::size_t slot = 0;
     wire::Header reply{};
+    bool timed = false;  // rec is the kernel's stamp
   };
 
   void run() noexcept;
@@ -55,14 +57,15 @@ class Worker {
   std::size_t serve(bool wait) noexcept;
   std::size_t plan(std::size_t count) noexcept;
   void dispatch(std::size_t pending) noexcept;
-  void record_latency(std::size_t slot, RealTime sent) noexcept;
-  NtpTimestamp arrival_time(std::size_t slot, RealTime read_at) noexcept;
+  void record_latency(double latency_s) noexcept;
+  server::Timescale::Arrival arrival_time(std::size_t slot) noexcept;
 
   os::Fd socket_;
   Endpoint local_;
   const Served& served_;
   NoiseSource noise_;
   os::UdpBatch batch_;
+  server::Timescale timescale_;
   server::Policy policy_{};
   std::array<Pending, os::UdpBatch::kSlots> pending_{};
   server::Counters counters_;

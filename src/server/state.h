@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 
+#include "base/clock_map.h"
 #include "base/time.h"
 #include "wire/header.h"
 
@@ -31,6 +32,8 @@ struct ServerState {
   double root_dispersion_s = kMaxDispersion_s;  // at `at`
   double dispersion_rate = 0;                   // seconds per second since `at`
   RawTime at{};
+  bool own_clock = false;  // `map` is served; otherwise CLOCK_REALTIME is, and `map` means nothing
+  ClockMap map{};
   std::chrono::nanoseconds boot_lead{};  // CLOCK_BOOTTIME - CLOCK_MONOTONIC_RAW at `at`
 };
 
