@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -87,6 +88,26 @@ TEST(Documents, NameEveryVariableOfOtherImages) {
       EXPECT_NE(page.find(variable), std::string::npos) << document << ": " << variable;
     }
   }
+}
+
+// | `NTP_SERVER_LOG_LEVEL`, `LOG_LEVEL` | `info` | …
+TEST(Documents, ReadmeNamesOnlyVariablesThatExistAndTheirDefaults) {
+  std::istringstream lines(read("README.md"));
+  std::string line;
+  int rows = 0;
+  while (std::getline(lines, line)) {
+    const auto at = line.find("NTP_SERVER_");
+    if (at == std::string::npos) continue;
+    const std::string name =
+        line.substr(at, line.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_", at) - at);
+    const auto option = std::ranges::find(options(), name, environment_name);
+    ASSERT_NE(option, options().end()) << line;
+    if (!line.starts_with("| `")) continue;
+    ++rows;
+    const std::string fallback = fmt::format("| `{}` |", option->fallback);
+    EXPECT_NE(replaced(line, ", [", ",[").find(fallback), std::string::npos) << line;
+  }
+  EXPECT_GE(rows, 9);
 }
 
 // "#stratum = 3" is a setting; "# stratum" is prose.
