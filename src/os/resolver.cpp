@@ -1,0 +1,75 @@
+#include "os/resolver.h"
+
+#include <netdb.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include "os/fd.h"
+#include "os/machine.h"
+#include "os/ntp_exchange.h"
+
+namespace ntp::os {
+
+struct Resolver::Shared {
+  Fd wake{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+  std::mutex mutex;
+  std::vector<std::pair<std::uint64_t, Addresses>> answers;
+
+  void put(std::uint64_t number, Addresses addresses) {
+    {
+      const std::lock_guard lock(mutex);
+      answers.emplace_back(number, std::move(addresses));
+    }
+    const std::uint64_t one = 1;
+    (void)!::write(wake.get(), &one, sizeof one);
+  }
+};
+
+Resolver::~Resolver() { loop_.unwatch(watch_); }
+
+void Resolver::ask(const std::string& name, Answer answer) {
+  if (!shared_) {
+    shared_ = std::make_shared<Shared>();
+    watch_ = loop_.watch(shared_->wake.get(), POLLIN, [this](short) { deliver(); });
+  }
+  const std::uint64_t number = ++last_;
+  waiting_.emplace_back(number, std::move(answer));
+  try {
+    std::thread([shared = shared_, number, name] {
+      block_signals();
+      auto found = resolve(name, 0);
+      if (!found) return shared->put(number, std::unexpected(found.error()));
+      std::vector<IpAddress> addresses;
+      for (const Endpoint& endpoint : *found) addresses.push_back(endpoint.address);
+      shared->put(number, std::move(addresses));
+    }).detach();
+  } catch (const std::system_error& error) {  // the limit of threads
+    shared_->put(number, std::unexpected(std::string(error.what())));
+  }
+}
+
+void Resolver::deliver() {
+  std::uint64_t count = 0;
+  (void)!::read(shared_->wake.get(), &count, sizeof count);
+  std::vector<std::pair<std::uint64_t, Addresses>> answers;
+  {
+    const std::lock_guard lock(shared_->mutex);
+    answers.swap(shared_->answers);
+  }
+  for (const auto& [number, addresses] : answers) {
+    const auto found =
+        std::ranges::find(waiting_, number, &std::pair<std::uint64_t, Answer>::first);
+    if (found == waiting_.end()) continue;
+    const Answer answer = std::move(found->second);
+    waiting_.erase(found);
+    answer(addresses);
+  }
+}
+
+}  // namespace ntp::os
