@@ -217,14 +217,13 @@ void ServerProcess::watch_workers() {
 }
 
 void ServerProcess::start_threads() {
-  timekeeper_.tick();  // the first reply already tells the state of the clock
-  workers_.start();
-  watch_workers();
   if (plan_.per_endpoint > 0) {
     timekeeper_.start();
   } else {
-    loop_.every(Timekeeper::kPeriod, [this](RawTime) { timekeeper_.tick(); });
+    timekeeper_.run_in(loop_);
   }
+  workers_.start();
+  watch_workers();
 }
 
 void ServerProcess::arm_housekeeping() {

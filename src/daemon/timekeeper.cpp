@@ -1,12 +1,16 @@
 #include "daemon/timekeeper.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include "os/clocks.h"
 #include "os/machine.h"
 
 namespace ntp::daemon {
 namespace {
+
+constexpr std::chrono::seconds kPeriod{1};
+constexpr int kPauseBetweenWakes_ms = 1;
 
 std::string_view describe(clock::HostStanding standing) {
   switch (standing) {
@@ -29,39 +33,42 @@ std::string_view describe(clock::HostStanding standing) {
 Timekeeper::Timekeeper(Served& served, Log& log, const clock::HostPolicy& policy, int precision)
     : served_(served), log_(log), policy_(policy), clock_(precision) {}
 
+void Timekeeper::run_in(os::PollLoop& loop) {
+  tick();  // the first reply already tells the state of the clock
+  loop.every(kPeriod, [this](RawTime) { tick(); });
+}
+
 void Timekeeper::start() {
+  tick();
   thread_ = std::thread([this] { run(); });
+}
+
+void Timekeeper::run() noexcept {
+  os::block_signals();
+  os::PollLoop loop(os::raw_now);
+  loop.every(kPeriod, [this](RawTime) { tick(); });
+  while (!stopping_) {
+    loop.run_once(kPeriod);
+    if (hurry_.exchange(false)) tick();
+  }
+  ended_ = true;
 }
 
 void Timekeeper::stop() {
   if (!thread_.joinable()) return;
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
+  stopping_ = true;
+  while (!ended_) {
+    os::wake_thread(thread_.native_handle());
+    ::poll(nullptr, 0, kPauseBetweenWakes_ms);
   }
-  wake_.notify_all();
   thread_.join();
 }
 
+// The thread may miss the signal between its look at the flag and poll(2): then a second passes.
 void Timekeeper::set_policy(const clock::HostPolicy& policy) {
   policy_.publish(policy);
-  {
-    const std::lock_guard lock(mutex_);
-    hurry_ = true;
-  }
-  wake_.notify_all();
-}
-
-void Timekeeper::run() {
-  os::block_signals();
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    hurry_ = false;
-    lock.unlock();
-    tick();
-    lock.lock();
-    wake_.wait_for(lock, kPeriod, [this] { return stopping_ || hurry_; });
-  }
+  hurry_ = true;
+  if (thread_.joinable()) os::wake_thread(thread_.native_handle());
 }
 
 void Timekeeper::tick() {
