@@ -22,7 +22,7 @@ def swarm(lab):
 
 
 def good_image(lab):
-    return lab.derived_image("V9.1", 'LABEL org.opencontainers.image.version="V9.1"')
+    return lab.derived_image("V9.1", 'LABEL org.opencontainers.image.version="V9.1"\nCMD ["run", "--log-requests"]')
 
 
 def broken_image(lab):
@@ -124,6 +124,17 @@ def updated(lab):
     expect(all_run(lab, new)(), str(running_images(lab)))
     every_node_answers(lab)
     return told(seen)
+
+
+@group.check("a task on the node's own port sees its clients' own addresses")
+def client_addresses(lab):
+    nodes = lab.nodes
+    name = lab.node("ps", "-q", "--filter", f"label=com.docker.swarm.service.name={SERVICE}")
+    lab.ask_soon(nodes.address(1), within=nodes.enter(0))
+    own = f"Sent to {nodes.address(0)}:"
+    until(f"a log line with {own}", 20, lambda: own in lab.node("logs", name))
+    others = {line.split("Sent to ")[1].rsplit(":", 1)[0] for line in lab.node("logs", name).splitlines() if "Sent to" in line}
+    expect(others <= {nodes.address(0), "127.0.0.1", "[::1]"}, f"requests came from {sorted(others)}")
 
 
 @group.check("a broken image hits one node and is rolled back by itself")
