@@ -28,6 +28,14 @@ def until(condition, seconds=5.0, what="condition"):
         time.sleep(0.01)
 
 
+def until_answer(condition, seconds=5.0, what="answer", **question):
+    """The first reply that condition() likes; a reply that does not come is one that it does not like yet."""
+    def heard():
+        reply = ask(**{"timeout": 0.3, **question})
+        return reply if reply is not None and condition(reply) else None
+    return until(heard, seconds, what)
+
+
 def read(path):
     with open(path) as file:
         return file.read()

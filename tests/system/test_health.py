@@ -44,7 +44,7 @@ class Health(unittest.TestCase):
             self.assertEqual(ask().leap, 3 if environment and first else 0)
             kernel.set(**{**dict(status=0, maxerror_us=12345), **then})
             stratum = 3 if not then else 0 if environment else 10
-            until(lambda: ask().stratum == stratum, 2.5, f"stratum {stratum}")
+            until_answer(lambda r: r.stratum == stratum, 5.0, f"stratum {stratum}")
         self.expect(server, live, "^(healthy|unhealthy): ")
         self.expect(server, within, "synchronised", "--max-error", "50ms")
         self.assertEqual(server.get("/healthz")[0], healthz)
