@@ -198,6 +198,34 @@ class Lifecycle(unittest.TestCase):
         server.wait_line("the old one stays in force")
         self.assertEqual(ask(port=1123).stratum, 10)
 
+    def test_an_http_address_that_cannot_be_had_leaves_the_old_configuration_in_force(self):
+        kernel = FakeKernel(LIBRARY)
+        served = "[server]\nlisten = ['127.0.0.1:123']\nstratum = 4\n[http]\nlisten = '127.0.0.1:9559'\n"
+        elsewhere = "[server]\nlisten = ['127.0.0.1:123', '127.0.0.2:1123']\nstratum = 5\npoll_minimum = 9\n[http]\n"
+        bad = ((elsewhere + "listen = '198.51.100.1:9559'\n", "198.51.100.1:9559: Cannot assign requested address"),
+               (elsewhere + "listen = '[2001:db8:9::9]:9559'\n", r"\[2001:db8:9::9\]:9559: Cannot assign requested address"),
+               # The address for HTTP is fine here, the other one is not: all of it or nothing.
+               ("[server]\nlisten = ['198.51.100.1:123']\nstratum = 5\npoll_minimum = 9\n[http]\nlisten = '127.0.0.1:9999'\n", "does not have the address"),
+               (elsewhere + "listen = 127.0.0.1:9999\n", r"ntp.toml:6:\d+"))
+        for threads in ("2", "0"):
+            path = self.config(served)
+            server = self.server("--threads", threads, "--config", path, environment=kernel.environment())
+            for number, (text, message) in enumerate(bad):
+                with self.subTest(threads=threads, case=number):
+                    since = len(server.lines)
+                    self.rewrite(server, path, text, message)
+                    server.wait_line("the old one stays in force", since=since)
+                    self.assertEqual(server.metric('ntp_server_reloads_total{result="error"}'), number + 1)
+                    self.assertEqual((ask().stratum, ask().poll), (4, 0))
+                    self.assertIsNone(ask("127.0.0.2", 1123, timeout=0.1))
+                    with self.assertRaises(OSError):
+                        server.get("/healthz", port=9999)
+            self.assertEqual(server.metric('ntp_server_reloads_total{result="ok"}'), 0)
+            self.rewrite(server, path, elsewhere + "listen = '192.0.2.1:9559'\n", "configuration reloaded")
+            self.assertEqual(server.get("/healthz", host="192.0.2.1")[0], 200)
+            until_answer(lambda r: (r.stratum, r.poll) == (5, 9), what="the new settings")
+            server.stop()
+
     def test_reloads_under_load_lose_nothing(self):
         path = self.config("[server]\nlisten = ['127.0.0.1:123']\n")
         server = self.server("--config", path)
