@@ -120,6 +120,12 @@ def ask(host="127.0.0.1", port=123, payload=None, timeout=2.0, source=None):
         return Reply(octets, sent, time.time(), address[0])
 
 
+def sockets_of(port):
+    """The lines of /proc/net/udp and udp6 about one local port, as lists of fields."""
+    lines = read("/proc/net/udp").splitlines()[1:] + read("/proc/net/udp6").splitlines()[1:]
+    return [fields for fields in map(str.split, lines) if fields[1].endswith(f":{port:04X}") and fields[2].endswith(":0000")]
+
+
 class Server:
     """The program, running; its log lines are kept."""
 
@@ -172,6 +178,12 @@ class Server:
         done = subprocess.run([self.program, "healthcheck", *arguments], env=self.environment,
                               capture_output=True, text=True, timeout=20)
         return done.returncode, done.stdout + done.stderr
+
+    def freeze(self):
+        """SIGSTOP, until every thread has stopped."""
+        self.process.send_signal(signal.SIGSTOP)
+        tasks = f"/proc/{self.process.pid}/task"
+        until(lambda: all(read(f"{tasks}/{tid}/stat").rsplit(")", 1)[1].split()[0] in "Tt" for tid in os.listdir(tasks)), what="all threads stopped")
 
     def stop(self, number=signal.SIGTERM, seconds=5.0):
         """Exit code and how long it took."""

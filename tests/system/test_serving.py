@@ -1,5 +1,5 @@
 """The program answers: every version, address, family, thread model; and logs what the guide shows."""
-import os, re, socket, sys, unittest
+import os, signal, socket, sys, unittest
 from harness import *
 
 PROGRAM = LIBRARY = None
@@ -59,17 +59,39 @@ class Serving(unittest.TestCase):
             self.assertEqual(server.metric("ntp_server_stamps_missing_total"), 0)
             self.assertEqual(server.metric('ntp_server_requests_total{version="4"}'), 20)
 
-    def test_one_client_always_meets_the_same_worker_whatever_its_port(self):
-        with Server(PROGRAM, "--threads", "4", "--listen", "127.0.0.1:123", "--log-level", "debug") as server:
-            seen = set()
-            for host in range(1, 60):
-                for _ in range(3):
-                    self.assertIsNotNone(ask("127.0.0.1", source=f"127.0.1.{host}"))
-            tasks = f"/proc/{server.process.pid}/task"
-            for task in os.listdir(tasks):
-                seen.add((task, int(re.search(r"voluntary_ctxt_switches:\s+(\d+)", read(f"{tasks}/{task}/status"))[1])))
-            busy = [n for _, n in seen if n > 20]
-            self.assertGreaterEqual(len(busy), 4, f"all four workers had clients: {seen}")
+    def test_a_client_meets_one_worker_from_whatever_port_and_clients_are_spread(self):
+        """The server is stopped, so that what arrives stays in the queues: one socket is one worker's."""
+        for command in ("sysctl -qw net.ipv6.ip_nonlocal_bind=1", "ip -6 route replace local 2001:db8:77::/48 dev lo"):
+            subprocess.run(command.split(), check=True)
+        one_client = ([f"127.0.1.{n}"] * 64 for n in (1, 2, 3, 77))
+        one_network = ([f"2001:db8:77:{n}::{host:x}" for host in range(1, 65)] for n in (1, 2, 3, 77))  # a client may own all of a /64
+        cases = (("127.0.0.1", one_client, [f"127.0.1.{n}" for n in range(1, 65)]),
+                 ("2001:db8::1", one_network, [f"2001:db8:77:{n:x}::1" for n in range(1, 65)]))
+        for host, clients, crowd in cases:
+            with Server(PROGRAM, "--threads", "4", "--listen", f"[{host}]:123" if ":" in host else f"{host}:123") as server:
+                for client in clients:
+                    self.assertEqual(len(self.queues_met(server, host, client)), 1, client[0])
+                self.assertEqual(len(self.queues_met(server, host, crowd)), 4)
+
+    def queues_met(self, server, host, sources):
+        """Asks once from each source, each time from another port; the sockets of the server that got something."""
+        def filled():
+            return {fields[9]: int(fields[4].split(":")[1], 16) for fields in sockets_of(123) if not fields[4].endswith(":00000000")}
+        until(lambda: not filled(), what="empty queues")
+        server.freeze()
+        clients = []
+        for source in sources:
+            s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+            s.bind((source, 0))
+            s.settimeout(5)
+            s.sendto(request(), (host, 123))
+            clients.append(s)
+        met = filled()
+        server.process.send_signal(signal.SIGCONT)
+        for s in clients:
+            self.assertEqual(len(s.recv(100)), 48)  # none was lost: the queues held them all
+            s.close()
+        return met
 
     def test_the_guides_lines_are_logged_and_requests_only_on_demand(self):
         for flag, expected in (([], False), (["--log-requests"], True)):
