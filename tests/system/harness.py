@@ -120,6 +120,37 @@ def ask(host="127.0.0.1", port=123, payload=None, timeout=2.0, source=None):
         return Reply(octets, sent, time.time(), address[0])
 
 
+class Flood:
+    """Programs that send requests from many addresses as fast as they can (flood.py), until the end of the with block."""
+
+    def __init__(self, *targets, port=123):
+        """Each target is (host, sources)."""
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flood.py")
+        self.port = port
+        self.senders = [subprocess.Popen([sys.executable, script, host, str(port), *sources]) for host, sources in targets]
+
+    def lost(self):
+        """How many datagrams found the queues of the server full."""
+        return sum(int(fields[-1]) for fields in sockets_of(self.port))
+
+    def wait_saturated(self, seconds=20.0):
+        """Returns while queues overflow again and again: the server cannot keep up."""
+        for sender in self.senders:
+            assert sender.poll() is None, "a sender ended"
+        for _ in range(3):
+            before = self.lost()
+            until(lambda: self.lost() > before + 1000, seconds, "saturation")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for sender in self.senders:
+            sender.kill()
+        for sender in self.senders:
+            sender.wait()
+
+
 def sockets_of(port):
     """The lines of /proc/net/udp and udp6 about one local port, as lists of fields."""
     lines = read("/proc/net/udp").splitlines()[1:] + read("/proc/net/udp6").splitlines()[1:]

@@ -1,0 +1,115 @@
+"""More requests than the server can answer: it still ends, reloads, tells its state and keeps its clock."""
+import os, signal, sys, unittest
+from harness import *
+
+PROGRAM = LIBRARY = None
+# Bounds in seconds, for a machine whose processors are all taken by the flood as well.
+ENDS, ANSWERS_HTTP, RELOADS, HEARS_OF_THE_CLOCK, TELLS_HEALTH = 1.0, 1.0, 1.0, 2.0, 2.5
+
+
+def sources_v4():
+    return [f"127.0.3.{n}" for n in range(1, 33)]
+
+
+class Saturation(unittest.TestCase):
+    def server(self, *arguments, **named):
+        server = Server(PROGRAM, *arguments, **named)
+        self.addCleanup(server.__exit__)
+        return server
+
+    def flood(self, *targets):
+        flood = Flood(*(targets or [("127.0.0.1", sources_v4())] * 2))
+        self.addCleanup(flood.__exit__)
+        flood.wait_saturated()
+        return flood
+
+    def took(self, condition, what):
+        begun = time.monotonic()
+        until(condition, 20.0, what)
+        return time.monotonic() - begun
+
+    def test_sigterm_ends_it_with_0_in_under_a_second(self):
+        for threads in ("2", "0"):
+            with self.subTest(threads=threads):
+                server = self.server("--threads", threads, "--listen", "0.0.0.0:123")
+                flood = self.flood()
+                code, took = server.stop(seconds=20)
+                flood.__exit__()
+                self.assertEqual(code, 0)
+                self.assertLess(took, ENDS)
+                self.assertRegex(server.lines[-1], "stopped")
+
+    def test_everything_else_is_still_served(self):
+        for threads in ("auto", "0"):
+            with self.subTest(threads=threads), tempfile.TemporaryDirectory() as folder:
+                os.chmod(folder, 0o755)
+                path = os.path.join(folder, "ntp.toml")
+                with open(path, "w") as file:
+                    file.write("[server]\nstratum = 3\n")
+                kernel = FakeKernel(LIBRARY)
+                server = self.server("--threads", threads, "--config", path, environment=kernel.environment())
+                flood = self.flood()
+                self.check_http(server)
+                self.check_health(server)
+                self.check_reload(server, path)
+                self.check_clock(server, kernel)
+                flood.wait_saturated()  # and it has been so all the time
+                self.assertEqual(server.stop(seconds=20)[0], 0)
+                flood.__exit__()
+
+    def check_http(self, server):
+        for page in ("/metrics", "/healthz", "/readyz", "/api/v1/status") * 5:
+            self.assertLess(self.took(lambda: server.get(page)[0] == 200, page), ANSWERS_HTTP, page)
+
+    def check_health(self, server):
+        """It is answered in time. What the verdict ought to be: test_pending.py."""
+        begun = time.monotonic()
+        _, text = server.healthcheck()
+        self.assertRegex(text, "^(un)?healthy: .*UDP")
+        self.assertLess(time.monotonic() - begun, TELLS_HEALTH)
+
+    def check_reload(self, server, path):
+        with open(path, "w") as file:
+            file.write("[server]\nstratum = 7\n")
+        server.process.send_signal(signal.SIGHUP)
+        self.assertLess(self.took(lambda: any("configuration reloaded" in line for line in server.lines), "reload"), RELOADS)
+        # Most questions find a full queue, so the state is asked for over HTTP.
+        self.assertLess(self.took(lambda: server.status()["system"]["stratum"] == 7, "stratum 7"), HEARS_OF_THE_CLOCK)
+
+    def check_clock(self, server, kernel):
+        for status, stratum, maxerror_us in ((STA_UNSYNC, 10, 16_000_000), (0, 7, 4321)):
+            kernel.set(status=status, maxerror_us=maxerror_us)
+            self.assertLess(self.took(lambda: server.status()["system"]["stratum"] == stratum, f"stratum {stratum}"), HEARS_OF_THE_CLOCK)
+            answers = Answers(sources_v4()[0])
+            self.took(lambda: answers.stratum() == stratum, "a reply that says so")  # how soon one gets through is luck
+            answers.close()
+
+
+class Answers:
+    """What clients hear meanwhile: asks often, since most of it is lost."""
+
+    def __init__(self, source):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((source, 0))
+        self.socket.connect(("127.0.0.1", 123))
+        self.socket.setblocking(False)
+
+    def stratum(self):
+        """Of the last reply that has come, or None."""
+        for _ in range(64):
+            self.socket.send(request())
+        last = None
+        try:
+            while True:
+                last = Reply(self.socket.recv(100)).stratum
+        except BlockingIOError:
+            return last
+
+    def close(self):
+        self.socket.close()
+
+
+if __name__ == "__main__":
+    enter_own_network()
+    LIBRARY, PROGRAM = sys.argv.pop(), os.path.abspath(sys.argv.pop())
+    unittest.main(verbosity=2)
