@@ -1,9 +1,37 @@
 """Every start that cannot succeed: what it says, what it advises, and its exit code (sysexits.h)."""
-import os, sys, unittest
+import os, resource, sys, threading, unittest
 from harness import *
 
 PROGRAM = LIBRARY = None
 UNPRIVILEGED = ("setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all")
+
+
+def limit_processes(limit):
+    """For Popen's preexec_fn. Root is above this limit, whomever it becomes is not."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+
+
+def processes_of(uid):
+    found = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            found += os.stat(f"/proc/{pid}").st_uid == uid
+        except FileNotFoundError:
+            pass
+    return found
+
+
+def limit_of_processes_is_obeyed(uid):
+    child = os.fork()
+    if child == 0:
+        limit_processes(1)()
+        os.setresuid(uid, uid, uid)
+        try:
+            threading.Thread(target=lambda: None).start()
+        except RuntimeError:
+            os._exit(0)
+        os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
 
 
 class StartFailures(unittest.TestCase):
@@ -42,6 +70,23 @@ class StartFailures(unittest.TestCase):
         self.refused(78, "/nonexistent/ntp.toml.*No such file", "--config", "/nonexistent/ntp.toml")
         self.refused(2, "threads", "--threads", "many")
         self.refused(78, "NTP_SERVER_SERVER_STRATUM", environment={"NTP_SERVER_SERVER_STRATUM": "99"})
+
+    def test_a_limit_of_processes_that_leaves_no_room_for_every_thread(self):
+        uid = next(uid for uid in range(61000, 61999) if not processes_of(uid))
+        # One listener of two workers: with the main thread and the clock's keeper that makes four.
+        arguments = ("--threads", "2", "--listen", "127.0.0.1:1123")
+        advice = r"error cannot start a thread: Resource temporarily unavailable.*--pids-limit, TasksMax=.*server.threads lower"
+        ways = {"as root, which it gives up": dict(environment={"NTP_SERVER_SERVER_USER": f"{uid}:{uid}"}),
+                "unprivileged": dict(prefix=("setpriv", f"--reuid={uid}", f"--regid={uid}", *UNPRIVILEGED[3:]))}
+        if not limit_of_processes_is_obeyed(uid):
+            print("\nSKIPPED, NOT TESTED: this machine does not obey RLIMIT_NPROC", flush=True)
+            self.skipTest("RLIMIT_NPROC is not obeyed")
+        for name, how in ways.items():
+            for limit in (1, 2, 3):  # none, one and both of the workers start
+                with self.subTest(way=name, limit=limit):
+                    self.refused(71, advice, *arguments, preexec_fn=limit_processes(limit), **how)
+            with self.subTest(way=name), Server(PROGRAM, *arguments, preexec_fn=limit_processes(4), **how):
+                self.assertIsNotNone(ask(port=1123))
 
     def test_a_health_socket_that_cannot_be_made_is_told_and_the_service_runs(self):
         with Server(PROGRAM, environment={"NTP_SERVER_HEALTH_SOCKET": "/nonexistent/health.sock"}) as server:
