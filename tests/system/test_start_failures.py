@@ -88,6 +88,20 @@ class StartFailures(unittest.TestCase):
             with self.subTest(way=name), Server(PROGRAM, *arguments, preexec_fn=limit_processes(4), **how):
                 self.assertIsNotNone(ask(port=1123))
 
+    def test_the_limits_of_systemds_unit_leave_room_for_the_largest_setting(self):
+        unit = read(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "systemd", "ntp-server.service"))
+        tasks = int(re.search(r"^TasksMax=(\d+)$", unit, re.MULTILINE)[1])
+        octets = int(re.search(r"^MemoryMax=(\d+)M$", unit, re.MULTILINE)[1]) << 20
+        uid = next(uid for uid in range(61000, 61999) if not processes_of(uid))
+        self.refused(2, "from 0 to 64", "--threads", "65")
+        with Server(PROGRAM, "--threads", "64", environment={"NTP_SERVER_SERVER_USER": f"{uid}:{uid}"},
+                    preexec_fn=limit_processes(tasks)) as server:
+            for n in range(1, 255):  # most workers have a client
+                self.assertIsNotNone(ask(source=f"127.0.5.{n}"))
+            status = read(f"/proc/{server.process.pid}/status")
+            self.assertEqual(int(re.search(r"Threads:\s+(\d+)", status)[1]), 2 * 64 + 2)
+            self.assertLess(int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) << 10, octets / 2)
+
     def test_a_health_socket_that_cannot_be_made_is_told_and_the_service_runs(self):
         with Server(PROGRAM, environment={"NTP_SERVER_HEALTH_SOCKET": "/nonexistent/health.sock"}) as server:
             server.wait_line("healthcheck. will not work: listen on /nonexistent/health.sock: No such file")
