@@ -16,24 +16,29 @@ const std::vector<Case>& table() {
   return cases;
 }
 
+const NtpTimestamp kRec = NtpTimestamp::from(RealTime(std::chrono::seconds(1'790'000'000)));
+constexpr RawTime kNow{std::chrono::seconds(1000)};
+
 // A clock that says something else in every field than any request of the table.
-Situation situation_of(const Case& c, Family family) {
-  const RawTime now{std::chrono::seconds(1000)};
-  const auto rec = NtpTimestamp::from(RealTime(std::chrono::seconds(1'790'000'000)));
-  const server::ServerState state{.leap = wire::Leap::none,
-                                  .synchronised = true,
-                                  .stratum = 3,
-                                  .precision = -24,
-                                  .refid = server::kRefidHost,
-                                  .reftime = {rec.bits - (5ull << 32)},
-                                  .root_delay_s = 0.001,
-                                  .root_dispersion_s = 0.01,
-                                  .dispersion_rate = 500e-6,
-                                  .at = now};
+const server::ServerState kSynchronised{.leap = wire::Leap::none,
+                                        .synchronised = true,
+                                        .stratum = 3,
+                                        .precision = -24,
+                                        .refid = server::kRefidHost,
+                                        .reftime = {kRec.bits - (5ull << 32)},
+                                        .root_delay_s = 0.001,
+                                        .root_dispersion_s = 0.01,
+                                        .dispersion_rate = 500e-6,
+                                        .at = kNow};
+// Nobody keeps the clock, and the policy is to serve no time.
+const server::ServerState kRefusing{.leap = wire::Leap::unknown, .at = kNow};
+
+Situation situation_of(const Case& c, Family family,
+                       const server::ServerState& state = kSynchronised) {
   return {.arrival = arrival_of(c, family),
-          .clock = server::describe_clock(state, now),
-          .rec = rec,
-          .xmt = {rec.bits + 200'000},
+          .clock = server::describe_clock(state, kNow),
+          .rec = kRec,
+          .xmt = {kRec.bits + 200'000},
           .seed = 7};
 }
 
@@ -58,20 +63,28 @@ std::string describe(const Case& c) {
   return text;
 }
 
-TEST(WireCases, TheResponderReactsAsTheTableSays) {
+// What is a reply and what is silence does not depend on whether there is time to serve.
+TEST(WireCases, TheResponderReactsAsTheTableSaysWithTimeAndWithout) {
   std::size_t played = 0;
-  for (const Family family : {Family::v4, Family::v6}) {
-    for (const Case& c : table()) {
-      if (!exists_in(c, family)) continue;
-      const Situation situation = situation_of(c, family);
-      const Reaction reaction = react(situation);
-      EXPECT_EQ(describe(reaction), describe(c)) << c.id << " (" << c.section << ')';
-      EXPECT_EQ(broken_rule(situation, reaction).value_or(""), "") << c.id;
-      ++played;
+  for (const server::ServerState& state : {kSynchronised, kRefusing}) {
+    const unsigned leap = static_cast<unsigned>(state.leap);
+    for (const Family family : {Family::v4, Family::v6}) {
+      for (const Case& c : table()) {
+        if (!exists_in(c, family)) continue;
+        const Situation situation = situation_of(c, family, state);
+        const Reaction reaction = react(situation);
+        EXPECT_EQ(describe(reaction), describe(c)) << c.id << " (" << c.section << ')';
+        EXPECT_EQ(broken_rule(situation, reaction).value_or(""), "") << c.id;
+        if (reaction) {
+          EXPECT_EQ(std::to_integer<unsigned>((*reaction)[0]) >> 6, leap) << c.id;
+        }
+        ++played;
+      }
     }
   }
-  std::printf("wire cases, pure responder: %zu cases, %zu played (IPv4 and IPv6)\n", table().size(),
-              played);
+  std::printf(
+      "wire cases, pure responder: %zu cases, %zu played (IPv4 and IPv6, with time and without)\n",
+      table().size(), played);
 }
 
 TEST(WireCases, TheTableIsLargeAndCoversEveryReasonAndEverySource) {

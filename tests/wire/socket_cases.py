@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 """Plays the wire case table through the real program's UDP socket.
 
-  socket_cases.py NTP-SERVER [--table FILE] [--threads auto|0|N]...
+  socket_cases.py NTP-SERVER FAKE-KERNEL [--table FILE] [--threads auto|0|N]...
+
+FAKE-KERNEL is the library of tests/system that answers for the kernel's clock: the table is played
+once while that is synchronised, once while it is not and the local clock is served, and once while
+it is not and no time is served (leap 3). What is silence and what is a reply does not depend on it.
 
 The server runs in a network namespace of its own on port 123, IPv4 and IPv6; every case comes from
 a client address of its own in a second namespace. Silence means: the drop counter of the expected
@@ -21,10 +25,14 @@ import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import netns
 from case_table import Case, Reply, Silence, header, read_table
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "system"))
+from harness import STA_UNSYNC, FakeKernel  # noqa: E402
 
 DEADLINE_S = 20.0
 WINDOW = 48                     # datagrams under way: fits the smallest receive buffer
@@ -36,6 +44,33 @@ STOPPED_BY_THE_KERNEL = {(socket.AF_INET, "unspecified"), (socket.AF_INET6, "mul
                          (socket.AF_INET6, "stray_loopback")}
 FORGED = {"own_endpoint", "port_0", "stray_loopback", "unspecified", "multicast", "broadcast"}
 NAMES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What the kernel says of its clock, the policy, and what every reply then has to say."""
+    name: str
+    kernel: dict
+    leap: int
+    stratum: int
+    refid: bytes
+    environment: dict = field(default_factory=dict)
+
+    def problems_of(self, octets):
+        got = (octets[0] >> 6, octets[1], octets[12:16])
+        if got != (self.leap, self.stratum, self.refid):
+            return [f"G15: leap, stratum and refid are {got} while {self.name}"]
+        # No time is served: nothing of the clock may be told but that its error is the largest.
+        if self.leap == 3 and (octets[16:24] != bytes(8) or octets[4:12] != bytes(4) + b"\0\x10\0\0"):
+            return [f"G9: leap 3 with root fields {octets[4:12].hex()}, reftime {octets[16:24].hex()}"]
+        return []
+
+
+UNSYNCHRONISED = {"status": STA_UNSYNC, "maxerror_us": 16_000_000}
+CLOCKS = (Clock("synchronised", {}, 0, 3, b"\x7f\x7f\0\1"),
+          Clock("serving the local clock", UNSYNCHRONISED, 0, 10, b"LOCL"),
+          Clock("refusing", UNSYNCHRONISED, 3, 0, bytes(4),
+                {"NTP_SERVER_SERVER_UNSYNCHRONISED": "refuse"}))
 
 
 class Failure(Exception):
@@ -57,7 +92,7 @@ def wait_for(what, condition, deadline_s=DEADLINE_S):
 class Server:
     """The program under test, in the server's namespace."""
 
-    def __init__(self, program, network, threads, folder, http=HTTP, listen=()):
+    def __init__(self, program, network, threads, folder, http=HTTP, listen=(), environment=None):
         self.url = f"http://{netns.SERVER_V4[0]}:{http}/metrics"
         self.log = folder / f"server-{threads}-{http}.log"
         config = folder / "ntp.toml"
@@ -66,7 +101,8 @@ class Server:
         with network.inside(network.server), open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [program, "run", "--config", str(config), "--threads", threads,
-                 "--http", f"0.0.0.0:{http}", *listen], stdout=log, stderr=subprocess.STDOUT)
+                 "--http", f"0.0.0.0:{http}", *listen], stdout=log, stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})})
         wait_for("metrics", self.is_up)
 
     def is_up(self):
@@ -230,8 +266,6 @@ def problems_of(case, octets, source, asked):
     got = Reply(octets[0] >> 3 & 7, octets[0] & 7, poll, octets[24:32])
     if got != expect:
         found.append(f"got {got}, expected {expect}")
-    if (octets[0] >> 6 == 3) != (octets[1] == 0) or octets[1] > 15:
-        found.append("G9: leap and stratum")
     reftime, rec, xmt = (int.from_bytes(octets[i:i + 8], "big") for i in (16, 32, 40))
     if (xmt - rec) % 2**64 >= 2**63 or (reftime and (rec - reftime) % 2**64 >= 2**63):
         found.append("G10: stamps out of order")
@@ -245,8 +279,9 @@ def problems_of(case, octets, source, asked):
 class Run:
     """All cases through one server, one family."""
 
-    def __init__(self, server, network, family):
+    def __init__(self, server, clock, network, family):
         self.server = server
+        self.clock = clock
         self.network = network
         self.player = Player(network, family)
         self.family = family
@@ -332,6 +367,7 @@ class Run:
                 continue
             seen[case.id] += 1
             found.extend(problems_of(case, octets, source, asked))
+            found.extend(self.clock.problems_of(octets) if len(octets) == 48 else [])
         found.extend(f"{name}: {count} replies" for name, count in seen.items() if count > 1)
         if len(self.player.replies) != expected:
             found.append(f"{len(self.player.replies)} replies, not {expected}")
@@ -367,18 +403,20 @@ def windows_of(cases):
         yield window
 
 
-def play_all(program, network, table, threads, folder):
-    server = Server(program, network, threads, folder)
+def play_all(program, kernel, clock, network, table, threads, folder):
+    fake = FakeKernel(kernel, **clock.kernel)
+    server = Server(program, network, threads, folder,
+                    environment={**fake.environment(), **clock.environment})
     failures = []
     try:
         for family in (socket.AF_INET, socket.AF_INET6):
-            run = Run(server, network, family)
+            run = Run(server, clock, network, family)
             start = time.monotonic()
             played, stopped = run.play(table)
-            print(f"wire cases, {NAMES[family]}, --threads {threads}: {played} played, "
-                  f"{len(run.failures)} differ, {stopped} stopped by the kernel, "
-                  f"{time.monotonic() - start:.1f} s", flush=True)
-            failures += [f"{NAMES[family]}, --threads {threads}: {text}" for text in run.failures]
+            how = f"{NAMES[family]}, --threads {threads}, {clock.name}"
+            print(f"wire cases, {how}: {played} played, {len(run.failures)} differ, "
+                  f"{stopped} stopped by the kernel, {time.monotonic() - start:.1f} s", flush=True)
+            failures += [f"{how}: {text}" for text in run.failures]
         server.stop()
     finally:
         server.kill()
@@ -390,6 +428,7 @@ def play_all(program, network, table, threads, folder):
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("program")
+    options.add_argument("kernel")
     options.add_argument("--table", default=Path(__file__).with_name("cases.tsv"))
     options.add_argument("--threads", action="append")
     chosen = options.parse_args()
@@ -398,12 +437,14 @@ def main():
     table = read_table(chosen.table)
     failures = []
     with tempfile.TemporaryDirectory() as folder:
-        for threads in chosen.threads or ["auto", "0"]:
-            failures += play_all(os.path.abspath(chosen.program), network, table, threads,
-                                 Path(folder))
+        for clock in CLOCKS:
+            for threads in chosen.threads or ["auto", "0"]:
+                failures += play_all(os.path.abspath(chosen.program), chosen.kernel, clock, network,
+                                     table, threads, Path(folder))
     for text in failures[:40]:
         print(f"FAILED {text}")
-    print(f"wire cases, socket: {len(table)} cases, {len(failures)} failures")
+    print(f"wire cases, socket: {len(table)} cases, {len(CLOCKS)} states of the clock, "
+          f"{len(failures)} failures")
     sys.exit(1 if failures else 0)
 
 
