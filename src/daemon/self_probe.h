@@ -35,7 +35,8 @@ class SelfProbe {
     os::Fd fd;
     os::PollLoop::Id watch{};
     int tries = 0;
-    bool foreign = false;  // somebody else answered
+    std::uint64_t replies_before = 0;  // of our workers there, to anybody
+    bool foreign = false;              // somebody else answered
     bool ours = false;
     bool unreachable = false;  // the wildcard of a family in which this machine has no address
 
@@ -47,6 +48,7 @@ class SelfProbe {
   void on_timer(RawTime now);
   void finish();
   void publish_nonce(std::uint64_t nonce);
+  std::uint64_t replies_of(const Endpoint& bound) const;
   ProbeResult conclude() const;
 
   os::PollLoop& loop_;

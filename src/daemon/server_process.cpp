@@ -78,7 +78,7 @@ class ServerProcess {
  private:
   std::expected<void, StartFailure> bind();
   void drop_privileges();
-  void start_threads();
+  std::expected<void, StartFailure> start_threads();
   void greet() const;
   void open_health_channel();
   void open_http();
@@ -216,14 +216,15 @@ void ServerProcess::watch_workers() {
   }
 }
 
-void ServerProcess::start_threads() {
+std::expected<void, StartFailure> ServerProcess::start_threads() {
   if (plan_.per_endpoint > 0) {
     timekeeper_.start();
   } else {
     timekeeper_.run_in(loop_);
   }
-  workers_.start();
+  if (const auto started = workers_.start(); !started) return started;
   watch_workers();
+  return {};
 }
 
 void ServerProcess::arm_housekeeping() {
@@ -427,7 +428,10 @@ int ServerProcess::run() {
   }
   greet();
   drop_privileges();
-  start_threads();
+  if (const auto started = start_threads(); !started) {
+    log_.error(started.error().text);
+    return started.error().exit_code;
+  }
   open_health_channel();
   arm_housekeeping();
   open_http();
@@ -446,12 +450,10 @@ int ServerProcess::run() {
 int run_server(config::Settings settings, const Reload& reload) {
   try {
     return std::make_unique<ServerProcess>(std::move(settings), reload)->run();
-  } catch (const std::system_error& error) {  // std::thread: the limit of processes is reached
-    Log().error(
-        fmt::format("cannot start a thread: {}. Raise the limit of processes (--pids-limit, "
-                    "TasksMax=), or set server.threads lower",
-                    error.what()));
-    return EX_OSERR;
+  } catch (const std::system_error& error) {  // of a thread that is no worker
+    const StartFailure failure = cannot_start_thread(error);
+    Log().error(failure.text);
+    return failure.exit_code;
   }
 }
 

@@ -34,6 +34,8 @@ class Worker {
 
   void start();
   // Answers what the socket still holds, then ends the thread. Steer new datagrams away before.
+  // Where several are to stop, tell all of them first.
+  void tell_to_stop() noexcept { stopping_ = true; }
   void stop();
 
   // Answers what is there now, a few batches at most, without waiting: the loop has other guests.

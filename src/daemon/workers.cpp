@@ -55,6 +55,13 @@ bool is_missing_family(int code) {
 
 }  // namespace
 
+StartFailure cannot_start_thread(const std::system_error& error) {
+  return {fmt::format("cannot start a thread: {}. Raise the limit of processes (--pids-limit, "
+                      "TasksMax=), or set server.threads lower",
+                      error.what()),
+          EX_OSERR};
+}
+
 std::expected<void, StartFailure> Workers::add_socket(Group& group, os::Fd fd) const {
   const auto bound = os::local_endpoint(fd.get());
   if (!bound) return std::unexpected(explain(bound.error(), group.asked));
@@ -138,31 +145,51 @@ std::expected<void, StartFailure> Workers::adopt(const std::vector<int>& fds) {
   return {};
 }
 
-void Workers::start() {
-  for (Group& group : groups_) {
-    if (group.running || plan_.per_endpoint == 0) continue;
+std::expected<void, StartFailure> Workers::start(Group& group) const {
+  if (group.running || plan_.per_endpoint == 0) return {};
+  try {
     for (const auto& worker : group.workers) worker->start();
-    group.running = true;
+  } catch (const std::system_error& error) {  // those that run end with their group
+    return std::unexpected(cannot_start_thread(error));
   }
+  group.running = true;
+  return {};
+}
+
+std::expected<void, StartFailure> Workers::start() {
+  for (Group& group : groups_) {
+    if (const auto started = start(group); !started) return started;
+  }
+  return {};
 }
 
 // A successor on the same port stands behind our members in the group: from now on it gets what
 // arrives, while we answer what our queues hold. Without one the kernel falls back to us.
-void Workers::retire(Group& group) {
-  const bool is_v4 = group.bound.address.is_v4();
-  const auto members = static_cast<std::uint32_t>(group.workers.size());
-  if (!group.adopted) (void)os::steer_by_source(group.workers[0]->fd(), is_v4, members, members);
-  for (const auto& worker : group.workers) {
-    worker->stop();
-    retired_.add(worker->counters());
+void Workers::retire(std::span<Group* const> groups) {
+  const auto steer_past = [](const Group& group, std::uint32_t members) {
+    if (group.adopted) return;
+    (void)os::steer_by_source(group.workers[0]->fd(), group.bound.address.is_v4(), members,
+                              static_cast<std::uint32_t>(group.workers.size()));
+  };
+  for (Group* group : groups) {
+    steer_past(*group, static_cast<std::uint32_t>(group->workers.size()));
+    for (const auto& worker : group->workers) worker->tell_to_stop();
   }
-  // A member that closes is replaced by the last of the group: only the successor's first keeps its
-  // place until all of ours are gone.
-  if (!group.adopted) (void)os::steer_by_source(group.workers[0]->fd(), is_v4, 1, members);
+  for (Group* group : groups) {
+    for (const auto& worker : group->workers) {
+      worker->stop();
+      retired_.add(worker->counters());
+    }
+    // A member that closes is replaced by the last of the group: only the successor's first keeps
+    // its place until all of ours are gone.
+    steer_past(*group, 1);
+  }
 }
 
 void Workers::stop() {
-  for (Group& group : groups_) retire(group);
+  std::vector<Group*> all;
+  for (Group& group : groups_) all.push_back(&group);
+  retire(all);
   groups_.clear();
 }
 
@@ -180,13 +207,19 @@ std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& e
     if (!result) return std::unexpected(result.error());
     opened = std::move(*result);
   }
-  std::erase_if(groups_, [&](Group& group) {
-    if (std::ranges::find(endpoints, group.asked) != endpoints.end()) return false;
-    retire(group);
-    return true;
-  });
+  for (Group& group : opened) {
+    if (const auto started = start(group); !started) return started;
+  }
+  const auto is_gone = [&](const Group& group) {
+    return std::ranges::find(endpoints, group.asked) == endpoints.end();
+  };
+  std::vector<Group*> gone;
+  for (Group& group : groups_) {
+    if (is_gone(group)) gone.push_back(&group);
+  }
+  retire(gone);
+  std::erase_if(groups_, is_gone);
   std::ranges::move(opened, std::back_inserter(groups_));
-  start();
   return {};
 }
 

@@ -3,7 +3,9 @@
 
 #include <expected>
 #include <memory>
+#include <span>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "control/report.h"
@@ -17,6 +19,9 @@ struct StartFailure {
   int exit_code = 70;
   int error = 0;  // errno, where a system call failed
 };
+
+// std::thread failed: the limit of processes is reached.
+StartFailure cannot_start_thread(const std::system_error& error);
 
 // Used by the service thread only; the workers' own threads see none of it.
 class Workers {
@@ -35,8 +40,8 @@ class Workers {
   // Takes over sockets bound by systemd: one worker each.
   std::expected<void, StartFailure> adopt(const std::vector<int>& fds);
 
-  void start();  // threads for every group that has none yet
-  void stop();   // steers new datagrams to a successor on the same ports, drains, ends
+  std::expected<void, StartFailure> start();  // threads for every group that has none yet
+  void stop();  // steers new datagrams to a successor on the same ports, drains, ends
 
   // Binds what is new, drains what is gone, leaves the rest alone. On failure nothing changes.
   std::expected<void, StartFailure> change(const std::vector<Endpoint>& endpoints, bool tolerant);
@@ -68,8 +73,9 @@ class Workers {
   std::expected<std::vector<Group>, StartFailure> open_all(const std::vector<Endpoint>& endpoints,
                                                            bool tolerant) const;
   std::expected<void, StartFailure> add_socket(Group& group, os::Fd fd) const;
+  std::expected<void, StartFailure> start(Group& group) const;
   void steer(Group& group) const;
-  void retire(Group& group);
+  void retire(std::span<Group* const> groups);
 
   const Served& served_;
   Plan plan_;

@@ -73,6 +73,14 @@ class Serving(unittest.TestCase):
                     self.assertEqual(len(self.queues_met(server, host, client)), 1, client[0])
                 self.assertEqual(len(self.queues_met(server, host, crowd)), 4)
 
+    def test_the_survivor_of_a_hand_over_gives_a_client_one_worker_again(self):
+        one_client = ["127.0.1.1"] * 64
+        with Server(PROGRAM, "--threads", "4", "--listen", "127.0.0.1:123", "--http", "off") as old:
+            with Server(PROGRAM, "--threads", "4", "--listen", "127.0.0.1:123") as new:
+                old.stop()
+                new.wait_line("UDP 127.0.0.1:123 is no longer shared")
+                self.assertEqual(len(self.queues_met(new, "127.0.0.1", one_client)), 1)
+
     def queues_met(self, server, host, sources):
         """Asks once from each source, each time from another port; the sockets of the server that got something."""
         def filled():

@@ -107,6 +107,23 @@ class StartFailures(unittest.TestCase):
             server.wait_line("healthcheck. will not work: listen on /nonexistent/health.sock: No such file")
             self.assertIsNotNone(ask())
 
+    def test_a_reload_for_which_a_thread_is_missing_leaves_the_old_configuration_in_force(self):
+        user = "[server]\nuser = '61999:61999'\nthreads = 1\n"
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            os.chmod(file.name, 0o644)
+            file.write(user + "listen = ['127.0.0.1:1123']\n")
+            file.flush()
+            server = Server(PROGRAM, "--config", file.name, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (3, 3)))
+            self.addCleanup(server.__exit__)
+            file.seek(0)
+            file.write(user + "listen = ['127.0.0.1:1123', '127.0.0.1:1124']\n")
+            file.flush()
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_line("cannot start a thread")
+            server.wait_line("the old one stays in force")
+            self.assertIsNotNone(ask(port=1123))
+            self.assertIsNone(ask(port=1124, timeout=0.1))
+
 
 if __name__ == "__main__":
     enter_own_network()
