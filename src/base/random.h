@@ -1,4 +1,5 @@
-// A small seeded generator for noise that is not a secret (bits below a clock's precision).
+// Randomness as an argument: a small seeded generator for noise that is not a secret (bits below a
+// clock's precision), and the interface that secrets come through.
 #pragma once
 
 #include <cstdint>
@@ -20,5 +21,28 @@ class NoiseSource {
  private:
   std::uint64_t state_;
 };
+
+// Where nonces come from: the kernel in the program, a seed in tests and simulations. NoiseSource
+// will not do for them: one value of it, which every server asked gets to see, tells all others.
+class RandomSource {
+ public:
+  virtual ~RandomSource() = default;
+  virtual std::uint64_t next() = 0;
+};
+
+// For tests and simulations only: the same seed gives the same sequence.
+class SeededRandom final : public RandomSource {
+ public:
+  explicit SeededRandom(std::uint64_t seed) : noise_(seed) {}
+  std::uint64_t next() override { return noise_.next(); }
+
+ private:
+  NoiseSource noise_;
+};
+
+// Evenly from [0, 1).
+inline double unit_fraction(RandomSource& random) {
+  return static_cast<double>(random.next() >> 11) * 0x1p-53;
+}
 
 }  // namespace ntp

@@ -6,11 +6,18 @@
 
 namespace ntp::client {
 
-wire::Header make_request(std::uint64_t nonce) noexcept {
+wire::Header make_request(std::uint64_t nonce, std::uint8_t version) noexcept {
   wire::Header request;
+  request.version = version;
   request.mode = wire::Mode::client;
   request.xmt = {nonce};
   return request;
+}
+
+Path path_of(const wire::Header& reply, RealTime sent, RealTime received) noexcept {
+  const double there_s = difference_s(reply.rec, NtpTimestamp::from(sent));
+  const double back_s = difference_s(reply.xmt, NtpTimestamp::from(received));
+  return {.offset_s = (there_s + back_s) / 2, .delay_s = there_s - back_s};
 }
 
 std::string_view describe(Mismatch mismatch) noexcept {
@@ -38,11 +45,9 @@ std::expected<Measurement, Mismatch> measure(std::span<const std::byte> datagram
   if (reply.stratum == 0 && reply.refid != 0 && reply.rec.bits == 0) {
     return std::unexpected(Mismatch::kiss);
   }
-  const double there_s = difference_s(reply.rec, NtpTimestamp::from(sent));
-  const double back_s = difference_s(reply.xmt, NtpTimestamp::from(received));
-  Measurement result{.reply = reply};
-  result.offset_s = (there_s + back_s) / 2;
-  result.delay_s = std::max(0.0, there_s - back_s);
+  const Path path = path_of(reply, sent, received);
+  Measurement result{.reply = reply, .offset_s = path.offset_s};
+  result.delay_s = std::max(0.0, path.delay_s);
   result.root_distance_s =
       reply.root_delay.seconds() / 2 + reply.root_dispersion.seconds() + result.delay_s / 2;
   return result;

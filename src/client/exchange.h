@@ -12,9 +12,16 @@
 
 namespace ntp::client {
 
-// A request that tells nothing about its sender: version 4, client, all else zero but 64 random
+// A request that tells nothing about its sender: version, client, all else zero but 64 random
 // bits as xmt, which the answer must repeat (RFC 9109, draft-ietf-ntp-data-minimization).
-wire::Header make_request(std::uint64_t nonce) noexcept;
+wire::Header make_request(std::uint64_t nonce, std::uint8_t version = 4) noexcept;
+
+// What the four stamps of an exchange say; `sent` and `received` are of one clock.
+struct Path {
+  double offset_s = 0;  // server's clock minus ours
+  double delay_s = 0;   // round trip without the server's own time; below zero where stamps are off
+};
+Path path_of(const wire::Header& reply, RealTime sent, RealTime received) noexcept;
 
 struct Measurement {
   wire::Header reply;

@@ -21,6 +21,8 @@ struct Sample {
   wire::Leap leap = wire::Leap::unknown;
   std::uint8_t stratum = 0;
   std::uint32_t refid = 0;
+
+  friend bool operator==(const Sample&, const Sample&) = default;
 };
 
 }  // namespace ntp::clock
