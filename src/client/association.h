@@ -1,0 +1,134 @@
+// One address that we ask for the time (RFC 5905 sections 8, 9 and 13). Pure: feed it time, answers
+// and randomness; it says what to send and when it wants to be woken.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "base/ip.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "client/reject.h"
+#include "clock/clock_map.h"
+#include "clock/sample.h"
+#include "wire/header.h"
+
+namespace ntp::client {
+
+inline constexpr int kLeastPoll = -6;  // log2 s
+inline constexpr int kMostPoll = 17;
+inline constexpr int kBurst = 8;  // questions, at kBurstInterval
+inline constexpr std::chrono::seconds kBurstInterval{2};
+inline constexpr std::chrono::seconds kBurstHoldOff{1024};  // between bursts that answers start
+inline constexpr std::chrono::seconds kPatience{1};         // a question is open at least so long
+inline constexpr double kMaxRootDistance_s = 16;            // MAXDISP
+
+struct AssociationOptions {
+  std::uint8_t version = 4;
+  bool iburst = true;
+  int minpoll = 6;  // log2 s, kLeastPoll … kMostPoll
+  int maxpoll = 10;
+  double max_delay_s = 3;
+  double precision_s = 1e-6;  // resolution of our own stamps
+
+  friend bool operator==(const AssociationOptions&, const AssociationOptions&) = default;
+};
+
+// To be sent from a socket of its own, closed when the question is no longer open: a random source
+// port for each question (RFC 9109) is one more thing that who forges an answer has to guess.
+struct Transmit {
+  Endpoint to{};
+  std::array<std::byte, wire::kHeaderSize> bytes{};
+};
+
+// Of the send call itself. What ICMP tells later is anybody's word and only a hint (`refused`).
+enum class SendError : std::uint8_t { unreachable, refused, not_permitted, other };
+std::string_view describe(SendError error) noexcept;
+
+struct Arrival {
+  std::span<const std::byte> datagram{};
+  Endpoint from{};
+  RawTime at{};                                 // T4
+  clock::ClockMap base{};                       // what samples are measured against
+  std::span<const std::uint32_t> own_refids{};  // of our addresses, and whatever else we serve as
+};
+
+struct Question {
+  std::uint64_t nonce = 0;
+  RawTime sent{};  // T1
+
+  friend bool operator==(const Question&, const Question&) = default;
+};
+
+// All that decides what an association does next. The nonce of an open question must not leave the
+// process (CVE-2015-8139).
+struct AssociationState {
+  int poll = 6;                 // log2 s, as asked from outside
+  int poll_floor = kLeastPoll;  // raised by RATE, never lowered
+  std::uint8_t reach = 0;       // one bit for each of the last eight questions
+  int burst_left = 0;           //
+  int unanswered = 0;           // questions in a row, until a good answer
+  int unsent = 0;               // failures to send in a row
+  bool denied = false;          // DENY or RSTR: nothing is asked any more
+  RawTime anchor{};             // the last question or failure to send
+  double jitter = 0;            // [0, 1), drawn at the anchor
+  std::optional<Question> question{};
+  std::uint64_t answered_nonce = 0;
+  std::optional<RawTime> burst_began{};
+  std::optional<clock::Sample> sample{};  // the last one
+  std::uint32_t kiss = 0;                 // the last code, 0: none
+  std::uint64_t questions = 0;
+  std::uint64_t samples = 0;
+
+  friend bool operator==(const AssociationState&, const AssociationState&) = default;
+};
+
+class Association {
+ public:
+  Association(const Endpoint& address, const AssociationOptions& options, RawTime now,
+              RandomSource& random);
+
+  // Something to send, if it is time. Until on_sent() says better, it counts as sent at `now`.
+  std::optional<Transmit> on_timer(RawTime now, RandomSource& random);
+  // It went, and when; must be told of every Transmit that did. May be told again when the kernel's
+  // stamp comes. A stamp that cannot be true is ignored.
+  void on_sent(RawTime t1) noexcept;
+  void on_send_failed(SendError error, RawTime now, RandomSource& random);
+  std::expected<clock::Sample, Reject> on_datagram(const Arrival& arrival);
+
+  // Empty once nothing will ever be asked. In the past when the answer is "now".
+  std::optional<RawTime> next_deadline() const noexcept;
+  std::optional<RawTime> next_question() const noexcept;
+
+  void set_poll(int log2_s) noexcept;  // clamped to minpoll … maxpoll
+  void set_options(const AssociationOptions& options) noexcept;
+  void start_burst(RawTime now) noexcept;  // after a suspend
+
+  const Endpoint& address() const noexcept { return address_; }
+  const AssociationOptions& options() const noexcept { return options_; }
+  const AssociationState& state() const noexcept { return state_; }
+  const RejectCounts& rejects() const noexcept { return rejects_; }
+  int poll() const noexcept;  // in force: the one asked for, or the floor
+  bool is_unreachable() const noexcept;
+
+ private:
+  std::expected<clock::Sample, Reject> take(const Arrival& arrival);
+  std::optional<Reject> match(const Arrival& arrival, const wire::Header& reply) const noexcept;
+  Reject take_kiss(std::uint32_t code) noexcept;
+  void note_success(const clock::Sample& sample, RawTime now) noexcept;
+  std::chrono::nanoseconds wait() const noexcept;
+  std::chrono::nanoseconds time_limit() const noexcept;
+  std::uint64_t fresh_nonce(RandomSource& random) const;
+
+  Endpoint address_;
+  AssociationOptions options_;
+  AssociationState state_;
+  RejectCounts rejects_;
+};
+
+}  // namespace ntp::client
