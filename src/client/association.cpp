@@ -310,6 +310,7 @@ void Association::start_burst(RawTime now) noexcept {
   if (state_.denied || state_.poll_floor != kLeastPoll) return;
   state_.burst_left = kBurst;
   state_.burst_began = now;
+  state_.unsent = 0;
 }
 
 }  // namespace ntp::client

@@ -107,7 +107,7 @@ class Association {
 
   void set_poll(int log2_s) noexcept;  // clamped to minpoll … maxpoll
   void set_options(const AssociationOptions& options) noexcept;
-  void start_burst(RawTime now) noexcept;  // after a suspend
+  void start_burst(RawTime now) noexcept;  // after a suspend, or when the network is back
 
   const Endpoint& address() const noexcept { return address_; }
   const AssociationOptions& options() const noexcept { return options_; }

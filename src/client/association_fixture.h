@@ -25,7 +25,7 @@ inline wire::Header good_reply(std::uint64_t nonce, RawTime sent) {
   reply.stratum = 2;
   reply.poll = 6;
   reply.precision = -24;
-  reply.refid = 0xc6336401;
+  reply.refid = 0xcb007109;
   reply.root_delay = NtpShort::rounded_up(0.5);
   reply.root_dispersion = NtpShort::rounded_up(0.25);
   reply.org = {nonce};

@@ -58,7 +58,7 @@ TEST_F(AssociationTest, MakesASampleOfAGoodAnswer) {
   EXPECT_EQ(sample->root_delay_s, 0.5);
   EXPECT_EQ(sample->root_dispersion_s, 0.25);
   EXPECT_EQ(sample->stratum, 2);
-  EXPECT_EQ(sample->refid, 0xc6336401u);
+  EXPECT_EQ(sample->refid, 0xcb007109u);
   EXPECT_EQ(association.state().reach, 1);
   EXPECT_EQ(association.state().sample, *sample);
   EXPECT_EQ(association.rejects().total(), 0u);
@@ -276,6 +276,13 @@ void add_headers(Cases& cases) {
     h.root_delay = NtpShort::rounded_up(16);
     h.root_dispersion = NtpShort::rounded_up(8);
   });
+}
+
+void add_stamps(Cases& cases) {
+  const auto add = [&](std::string name, std::optional<Reject> expected,
+                       std::function<void(wire::Header&)> change) {
+    cases.push_back({.name = std::move(name), .change = std::move(change), .expected = expected});
+  };
   const auto later = [](NtpTimestamp stamp, double s) {
     return NtpTimestamp{stamp.bits + static_cast<std::uint64_t>(std::llround(s * 0x1p32))};
   };
@@ -356,6 +363,7 @@ TEST_F(AssociationTest, JudgesEveryKindOfAnswerByItsRule) {
   add_origins(cases);
   add_kisses(cases);
   add_headers(cases);
+  add_stamps(cases);
   add_paths(cases);
   EXPECT_GE(cases.size(), 100u);
   const std::uint32_t own[] = {0x0a000001, 0xc0000209};
