@@ -11,11 +11,13 @@ def sources_v4():
     return [f"127.0.3.{n}" for n in range(1, 33)]
 
 
-def everywhere():
-    """Two floods: one for each family, from many sources, so that every worker has more than it can do."""
+def everywhere(threads):
+    """Floods of both families, from many sources. The more workers share the processors with the senders, the more senders it takes."""
+    workers = os.cpu_count() if threads == "auto" else int(threads)
     for command in ("sysctl -qw net.ipv6.ip_nonlocal_bind=1", "ip -6 route replace local 2001:db8:77::/48 dev lo"):
         subprocess.run(command.split(), check=True)
-    return Flood(("127.0.0.1", [f"127.0.3.{n}" for n in range(1, 65)]), ("2001:db8::1", [f"2001:db8:77:{n:x}::1" for n in range(1, 65)]))
+    families = (("127.0.0.1", [f"127.0.3.{n}" for n in range(1, 65)]), ("2001:db8::1", [f"2001:db8:77:{n:x}::1" for n in range(1, 65)]))
+    return Flood(*families * max(1, min(workers, 8) // 2))
 
 
 class Saturation(unittest.TestCase):
@@ -39,7 +41,7 @@ class Saturation(unittest.TestCase):
         for threads in ("auto", "8", "0"):
             with self.subTest(threads=threads):
                 server = self.server("--threads", threads)
-                with everywhere() as flood:
+                with everywhere(threads) as flood:
                     flood.wait_saturated()
                     code, took = server.stop(seconds=20)
                 self.assertEqual(code, 0)
@@ -51,7 +53,7 @@ class Saturation(unittest.TestCase):
         for threads in ("auto", "0"):
             kernel = FakeKernel(LIBRARY)
             server = self.server("--threads", threads, environment=kernel.environment())
-            with everywhere() as flood:
+            with everywhere(threads) as flood:
                 flood.wait_saturated()
                 for number in range(5):
                     with self.subTest(threads=threads, number=number):
