@@ -363,7 +363,8 @@ void ServerProcess::apply(config::Settings next) {
   if (http_moved && next.http.listen) {
     // The same port on another address can only be had once the old one is given up.
     const auto trial = http::listen_on(*next.http.listen);
-    if (!trial && trial.error().code != EADDRINUSE) {
+    const bool ours = settings_.http.listen && settings_.http.listen->port == next.http.listen->port;
+    if (!trial && !(ours && trial.error().code == EADDRINUSE)) {
       ++reload_errors_;
       log_.error(trial.error().text());
       log_.error("the new configuration cannot be served; the old one stays in force");

@@ -226,6 +226,16 @@ class Lifecycle(unittest.TestCase):
             until_answer(lambda r: (r.stratum, r.poll) == (5, 9), what="the new settings")
             server.stop()
 
+    def test_an_http_port_that_another_program_holds_is_not_moved_to(self):
+        path = self.config("[http]\nlisten = '127.0.0.1:9559'\n")
+        server = self.server("--config", path)
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 9999))
+            taken.listen()
+            self.rewrite(server, path, "[http]\nlisten = '127.0.0.1:9999'\n", "9999: Address already in use")
+            server.wait_line("the old one stays in force")
+            self.assertEqual(server.get("/healthz")[0], 200)
+
     def test_reloads_under_load_lose_nothing(self):
         path = self.config("[server]\nlisten = ['127.0.0.1:123']\n")
         server = self.server("--config", path)
