@@ -25,7 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // Which keys a flag stands for is the command line's business: it names none but known ones.
   std::erase_if(sources.flags, [](const config::FlagValue& flag) {
     return flag.key != "server.listen" && flag.key != "server.threads" &&
-           flag.key != "http.listen" && flag.key != "log.level" && flag.key != "log.format";
+           flag.key != "http.listen" && flag.key != "source.address" && flag.key != "log.level" &&
+           flag.key != "log.format";
   });
   const auto loaded = config::load(sources);
   if (!loaded) {

@@ -11,6 +11,7 @@
 
 #include "cli/help.h"
 #include "config/options.h"
+#include "config/source_fields.h"
 #include "config/suggest.h"
 #include "config/units.h"
 
@@ -108,6 +109,10 @@ Configured add_settings(CLI::App& app) {
     configured.flags.push_back(
         {&setting, add_text(app, name, std::string(setting.argument), help)});
   }
+  const auto& source = config::source_fields().front().option;
+  configured.flags.push_back(
+      {&source, add_text(app, std::string(source.flag), std::string(source.argument),
+                         "ask this server or pool for the time; may be given several times")});
   return configured;
 }
 

@@ -178,6 +178,13 @@ TEST(CommandLine, ExplainsEveryCommandInLinesOfATerminal) {
   }
 }
 
+TEST(CommandLine, TakesSourcesSeveralTimes) {
+  const auto line = parsed({"--source", "a.example", "run", "--source", "pool:b.example"});
+  ASSERT_EQ(line.flags.size(), 2u);
+  for (const auto& flag : line.flags) EXPECT_EQ(flag.key, "source.address");
+  EXPECT_NE(parsed({"--help"}).help.find("--source [pool:]HOST[:PORT]"), std::string::npos);
+}
+
 TEST(CommandLine, NamesEveryFlagAndItsDefaultInHelp) {
   std::string help = parsed({"--help"}).help;
   std::erase(help, '\n');

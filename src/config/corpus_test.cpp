@@ -10,6 +10,7 @@
 
 #include "config/load.h"
 #include "config/show.h"
+#include "config/source_fields.h"
 
 namespace ntp::config {
 namespace {
@@ -85,6 +86,13 @@ TEST(Corpus, TheFileWithEverythingLeavesNoDefault) {
       load_text(read(std::filesystem::path(NTP_SOURCE_DIR) / "tests/config/good/everything.toml"));
   ASSERT_TRUE(loaded.has_value());
   EXPECT_EQ(changed(defaults(), loaded->settings).size(), options().size());
+  for (std::size_t i = 0; i < source_fields().size(); ++i) {
+    const auto& field = source_fields()[i];
+    const bool somewhere = std::ranges::any_of(
+        loaded->settings.sources,
+        [&field](const auto& source) { return field.show(source) != field.show({}); });
+    EXPECT_TRUE(somewhere) << field.option.key;
+  }
 }
 
 TEST(Corpus, NoCutOrFlippedOctetOfAGoodFileDoesHarm) {

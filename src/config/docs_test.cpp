@@ -10,6 +10,7 @@
 
 #include "config/load.h"
 #include "config/options.h"
+#include "config/source_fields.h"
 #include "config/units.h"
 
 namespace ntp::config {
@@ -43,6 +44,18 @@ std::string markdown_row(const Option& option) {
                      option.reloadable ? "yes" : "restart", flag, environment_name(option));
 }
 
+std::string fallback_of(const SourceField& field) {
+  return field.option.fallback.empty() ? "" : field.show({});
+}
+
+std::string markdown_row(const SourceField& field) {
+  const std::string fallback = fallback_of(field);
+  return fmt::format("| `{}` | {} | {} | {} | {} |\n", field.option.name(),
+                     fallback.empty() ? "needed" : fmt::format("`{}`", fallback),
+                     sentence(field.option.help), field.option.expects,
+                     field.option.reloadable ? "yes" : "restart");
+}
+
 // scdoc's special characters; its bold is by asterisks.
 std::string man_escaped(std::string text) {
   for (const char* special : {"\\", "_", "*", "<", "`"}) {
@@ -62,6 +75,14 @@ std::string man_entry(const Option& option) {
   return out + "\n";
 }
 
+std::string man_entry(const SourceField& field) {
+  const std::string fallback = fallback_of(field);
+  return fmt::format("*{}*{}\n\t{}. Values: {}.\n", man_escaped(std::string(field.option.name())),
+                     fallback.empty() ? "" : " = " + man_escaped(fallback),
+                     man_escaped(sentence(field.option.help)),
+                     man_escaped(std::string(field.option.expects)));
+}
+
 TEST(Documents, ConfigurationPageHasARowForEverySetting) {
   const std::string page = read("docs/configuration.md");
   for (const auto& option : options()) {
@@ -77,6 +98,18 @@ TEST(Documents, ManPageHasAnEntryForEverySetting) {
     EXPECT_NE(page.find(man_entry(option)), std::string::npos)
         << "below [" << option.section() << "], write:\n"
         << man_entry(option);
+  }
+}
+
+TEST(Documents, HaveAnEntryForEveryFieldOfASource) {
+  const std::string page = read("docs/configuration.md");
+  const std::string man = read("docs/man/ntp-server.8.scd");
+  for (const auto& field : source_fields()) {
+    EXPECT_NE(page.find(markdown_row(field)), std::string::npos)
+        << "in the table of [[source]], write:\n"
+        << markdown_row(field);
+    EXPECT_NE(man.find(man_entry(field)), std::string::npos) << "below [[source]], write:\n"
+                                                             << man_entry(field);
   }
 }
 
@@ -110,9 +143,10 @@ TEST(Documents, ReadmeNamesOnlyVariablesThatExistAndTheirDefaults) {
   EXPECT_GE(rows, 9);
 }
 
-// "#stratum = 3" is a setting; "# stratum" is prose.
+// "#stratum = 3" is a setting, "#[[source]]" begins a source; "# stratum" is prose.
 bool is_commented_setting(std::string_view line) {
-  return line.size() > 1 && line[0] == '#' && line[1] >= 'a' && line[1] <= 'z';
+  return line.size() > 1 && line[0] == '#' &&
+         ((line[1] >= 'a' && line[1] <= 'z') || line[1] == '[');
 }
 
 TEST(Documents, ExampleFileChangesNothingAsItStands) {
@@ -136,6 +170,13 @@ TEST(Documents, ExampleFileStatesEveryDefault) {
         std::string::npos)
         << options()[i].key;
   }
+  ASSERT_EQ(loaded->settings.sources.size(), 1u);
+  for (std::size_t i = 0; i < source_fields().size(); ++i) {
+    EXPECT_EQ(loaded->source_origins[0][i].kind, Origin::Kind::file)
+        << source_fields()[i].option.key << " is missing";
+  }
+  EXPECT_EQ(loaded->settings.sources[0], client::SourceOptions{.host = "ntp.example.org"});
+  loaded->settings.sources.clear();
   loaded->settings.server.listen_is_default = true;
   EXPECT_EQ(loaded->settings, defaults());
 }

@@ -1,6 +1,7 @@
 // The steps of load(): what each kind of source says, before anybody judges the values.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,23 @@ struct Entry {
   Origin origin{};
 };
 
+struct SourceField;
+
+struct SourceValue {
+  const SourceField* field = nullptr;
+  Value value{};
+  Origin origin{};
+};
+
+struct SourceEntry {
+  Origin origin{};  // of the whole [[source]]
+  std::vector<SourceValue> values{};
+};
+
 struct Entries {
   std::vector<Entry> entries{};
-  Problems problems{};  // unknown names and the like
+  std::optional<std::vector<SourceEntry>> sources{};  // empty: nothing is said of them
+  Problems problems{};                                // unknown names and the like
   std::vector<std::string> warnings{};
 };
 

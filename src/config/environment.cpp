@@ -6,6 +6,7 @@
 #include <map>
 
 #include "config/entries.h"
+#include "config/source_fields.h"
 #include "config/suggest.h"
 #include "config/units.h"
 
@@ -21,9 +22,7 @@ struct Foreign {
   bool is_switch;  // then only a true one is worth a word
   std::string_view warning;
 };
-constexpr std::array<Foreign, 4> kForeign{{
-    {"NTP_SERVERS", false,
-     "NTP_SERVERS is set, but this version asks no other servers: the clock of the host is served"},
+constexpr std::array<Foreign, 3> kForeign{{
     {"ENABLE_NTS", true, "ENABLE_NTS is set, but this version has no NTS: replies are not signed"},
     {"ENABLE_SYSCLK", true,
      "ENABLE_SYSCLK is set, but this version never sets the clock of the host"},
@@ -98,6 +97,9 @@ void warn_of_foreign(const Variables& variables, Entries& out) {
 // The prefix is left out of the comparison: it would make every name look alike.
 std::string unknown_hint(std::string_view name) {
   const auto written = name.substr(kPrefix.size());
+  if (written.starts_with("SOURCE")) {
+    return "sources are named by NTP_SERVERS, by --source or in a file";
+  }
   std::vector<std::string> names;
   for (const auto& option : options()) {
     // The section is easily forgotten: NTP_SERVER_STRATUM.
@@ -139,6 +141,9 @@ Entries read_environment(const std::vector<std::pair<std::string, std::string>>&
     } else if (const auto alias = variables.find(option.alias); alias != variables.end()) {
       read_log_level(option, alias->second, out);
     }
+  }
+  if (const auto servers = variables.find("NTP_SERVERS"); servers != variables.end()) {
+    add_source_words(servers->second, origin_of(servers->first), out);
   }
   refuse_unknown(variables, names, out);
   warn_of_foreign(variables, out);

@@ -116,19 +116,17 @@ TEST(Environment, IgnoresALogLevelOfAnotherProgramAloud) {
 }
 
 TEST(Environment, SaysWhatTheOtherImagesVariablesDoNotDoHere) {
-  const auto loaded = load_environment({{"NTP_SERVERS", "time.example.net"},
-                                        {"ENABLE_NTS", "true"},
+  const auto loaded = load_environment({{"ENABLE_NTS", "true"},
                                         {"ENABLE_SYSCLK", "yes"},
                                         {"NTP_DIRECTIVES", "ratelimit\\nrtcsync"},
                                         {"NOCLIENTLOG", "true"},
                                         {"TZ", "Europe/Berlin"}});
   ASSERT_TRUE(loaded.has_value());
   const auto& warnings = loaded->settings.warnings;
-  ASSERT_EQ(warnings.size(), 4u);
-  EXPECT_TRUE(warnings[0].starts_with("NTP_SERVERS is set"));
-  EXPECT_TRUE(warnings[1].starts_with("ENABLE_NTS is set"));
-  EXPECT_TRUE(warnings[2].starts_with("ENABLE_SYSCLK is set"));
-  EXPECT_TRUE(warnings[3].starts_with("NTP_DIRECTIVES is set"));
+  ASSERT_EQ(warnings.size(), 3u);
+  EXPECT_TRUE(warnings[0].starts_with("ENABLE_NTS is set"));
+  EXPECT_TRUE(warnings[1].starts_with("ENABLE_SYSCLK is set"));
+  EXPECT_TRUE(warnings[2].starts_with("NTP_DIRECTIVES is set"));
   const auto off = load_environment({{"ENABLE_NTS", "false"}, {"ENABLE_SYSCLK", "0"}});
   ASSERT_TRUE(off.has_value());
   EXPECT_TRUE(off->settings.warnings.empty());

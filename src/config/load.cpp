@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "config/entries.h"
+#include "config/source_fields.h"
 #include "config/units.h"
 
 namespace ntp::config {
@@ -42,6 +43,7 @@ void apply(const Entries& source, Loaded& loaded, Problems& problems) {
     }
     loaded.origins[index_of(*entry.option)] = entry.origin;
   }
+  apply_sources(source, loaded, problems);
   if (!problems.empty() && problems.back().where.kind == Origin::Kind::file) {
     std::sort(problems.begin() + static_cast<std::ptrdiff_t>(first), problems.end(), by_place);
   }
@@ -115,6 +117,10 @@ int exit_code(std::span<const Problem> problems) {
 Entries read_flags(const std::vector<FlagValue>& flags) {
   Entries out;
   for (const auto& flag : flags) {
+    if (flag.key == source_fields().front().option.key) {
+      add_source_words(flag.value, {.kind = Origin::Kind::flag, .name = flag.flag}, out);
+      continue;
+    }
     const auto* option = find_option(flag.key);
     NTP_CHECK(option != nullptr);
     const auto earlier = std::ranges::find(out.entries, option, &Entry::option);
@@ -122,7 +128,7 @@ Entries read_flags(const std::vector<FlagValue>& flags) {
       out.entries.push_back({.option = option,
                              .value = {.bare = true, .text = flag.value},
                              .origin = {.kind = Origin::Kind::flag, .name = flag.flag}});
-    } else if (flag.key == "server.listen") {  // the one list: each flag adds to it
+    } else if (flag.key == "server.listen") {  // a list: each flag adds to it
       earlier->value.text += ',' + flag.value;
     } else {
       out.problems.push_back(

@@ -52,7 +52,7 @@ struct FileText {
 };
 
 struct FlagValue {
-  std::string key{};  // of the options' table
+  std::string key{};  // of the options' table, or "source.address"
   std::string value{};
   std::string flag{};  // as written, for messages
 };
@@ -65,7 +65,8 @@ struct Sources {
 
 struct Loaded {
   Settings settings{};
-  std::vector<Origin> origins{};  // of each setting, in the order of options()
+  std::vector<Origin> origins{};                      // of each setting, in the order of options()
+  std::vector<std::vector<Origin>> source_origins{};  // of each source, in that of source_fields()
 };
 
 // Everything that is wrong is reported, values that another source overrides included.

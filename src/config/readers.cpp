@@ -12,6 +12,8 @@ namespace ntp::config {
 namespace {
 
 constexpr std::size_t kLongestQuoted = 80;
+constexpr std::size_t kLongestName = 253;  // RFC 1035 section 2.3.4, in text
+constexpr std::size_t kLongestLabel = 63;
 
 std::string_view type_name(Value::Type type) {
   switch (type) {
@@ -155,6 +157,38 @@ std::optional<std::int64_t> integer_of(const Given& given) {
   return std::nullopt;
 }
 
+// RFC 1123 section 2.1, and the underscores that people have. An address with a typing error
+// is no name: the last label of one is never a number.
+bool is_name(std::string_view text) {
+  if (text.ends_with('.')) text.remove_suffix(1);
+  if (text.empty() || text.size() > kLongestName) return false;
+  std::string_view label;
+  while (true) {
+    label = text.substr(0, text.find('.'));
+    const auto fits = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+             c == '-' || c == '_';
+    };
+    if (label.empty() || label.size() > kLongestLabel || !std::ranges::all_of(label, fits) ||
+        label.starts_with('-') || label.ends_with('-')) {
+      return false;
+    }
+    if (label.size() == text.size()) break;
+    text.remove_prefix(label.size() + 1);
+  }
+  return !std::ranges::all_of(label, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// Why nobody can be asked at this address; empty when somebody can.
+std::string_view no_host(const Endpoint& endpoint) {
+  const auto& address = endpoint.address;
+  if (is_mapped(address)) return "an IPv4 address written as IPv6";
+  if (is_link_local(address)) return "a link-local address";
+  if (address.is_multicast() || address.is_broadcast()) return "a multicast or broadcast address";
+  if (address.is_unspecified()) return "no host's address";
+  return {};
+}
+
 }  // namespace
 
 void read_integer(const Given& given, int& out) {
@@ -250,6 +284,41 @@ void read_endpoint(const Given& given, std::uint16_t default_port, std::optional
     out.reset();
   } else if (const auto endpoint = endpoint_of(given, given.value, default_port)) {
     out = endpoint;
+  }
+}
+
+void read_host(const Given& given, std::uint16_t default_port, HostPort& out) {
+  const auto text = text_of(given);
+  if (!text) return;
+  const std::string quoted = quote_short(*text);
+  const auto refuse_port = [&] {
+    refuse(given, given.value, fmt::format("is {}, whose port is none", quoted),
+           "write a port from 1 to 65535");
+  };
+  if (const auto endpoint = parse_endpoint(*text, default_port)) {
+    const auto why = no_host(*endpoint);
+    if (!why.empty()) {
+      refuse(given, given.value, fmt::format("is {}, {}", quoted, why), it_must_be(given));
+    } else if (endpoint->port == 0) {
+      refuse_port();
+    } else {
+      out = {.host = to_string(endpoint->address), .port = endpoint->port};
+    }
+    return;
+  }
+  const auto colon = text->find(':');
+  const auto name = text->substr(0, colon);
+  if (!is_name(name)) {
+    refuse(given, given.value, fmt::format("is {}, which is no name and no address", quoted),
+           it_must_be(given));
+    return;
+  }
+  std::optional<std::int64_t> port = default_port;
+  if (colon != std::string_view::npos) port = parse_integer(text->substr(colon + 1));
+  if (!port || *port < 1 || *port > 65535) {
+    refuse_port();
+  } else {
+    out = {.host = lower_case(name), .port = static_cast<std::uint16_t>(*port)};
   }
 }
 

@@ -24,6 +24,11 @@ void read_boolean(const Given& given, bool& out);
 void read_endpoints(const Given& given, std::uint16_t default_port, std::vector<Endpoint>& out);
 // "off" is empty.
 void read_endpoint(const Given& given, std::uint16_t default_port, std::optional<Endpoint>& out);
+struct HostPort {
+  std::string host{};  // a name in lower case, or an address as to_string() has it
+  std::uint16_t port = 0;
+};
+void read_host(const Given& given, std::uint16_t default_port, HostPort& out);
 void read_user(const Given& given, UserId& out);
 void read_socket_path(const Given& given, std::string& out);
 // The place of the value in option.words; empty after a fault.

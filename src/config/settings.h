@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/ip.h"
+#include "client/source_options.h"
 #include "clock/host_clock.h"
 
 namespace ntp::config {
@@ -58,6 +59,7 @@ struct Settings {
   HttpSettings http;
   std::string health_socket;  // "off", or empty: the first usable place, see os/unix_socket.h
   LogSettings log;
+  std::vector<client::SourceOptions> sources;  // empty: the host's clock is served
   std::vector<std::string> warnings;  // things accepted but without effect, to be logged once
 
   friend bool operator==(const Settings&, const Settings&) = default;

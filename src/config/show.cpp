@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "config/source_fields.h"
+
 namespace ntp::config {
 namespace {
 
@@ -11,6 +13,10 @@ std::string as_comment(std::string text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
   }
   return text;
+}
+
+std::string from(const Origin& origin) {
+  return fmt::format("  # from {}", as_comment(to_string(origin)));
 }
 
 }  // namespace
@@ -25,8 +31,17 @@ std::string show(const Loaded& loaded, bool origins) {
       section = option.section();
     }
     out += fmt::format("{} = {}", option.name(), option.show(loaded.settings));
-    if (origins) out += fmt::format("  # from {}", as_comment(to_string(loaded.origins[i])));
+    if (origins) out += from(loaded.origins[i]);
     out += '\n';
+  }
+  for (std::size_t i = 0; i < loaded.settings.sources.size(); ++i) {
+    out += "\n[[source]]\n";
+    for (std::size_t j = 0; j < source_fields().size(); ++j) {
+      const auto& field = source_fields()[j];
+      out += fmt::format("{} = {}", field.option.name(), field.show(loaded.settings.sources[i]));
+      if (origins) out += from(loaded.source_origins[i][j]);
+      out += '\n';
+    }
   }
   return out;
 }

@@ -7,6 +7,7 @@
 
 #include "config/entries.h"
 #include "config/screen.h"
+#include "config/source_fields.h"
 #include "config/suggest.h"
 #include "config/units.h"
 
@@ -38,6 +39,8 @@
 
 namespace ntp::config {
 namespace {
+
+constexpr std::string_view kSource = "source";
 
 Origin origin_of(const FileText& file, const toml::source_region& source) {
   return {.kind = Origin::Kind::file,
@@ -78,6 +81,7 @@ std::string unknown_key_hint(std::string_view section, std::string_view name) {
   for (const auto& option : options()) {
     if (option.name() == name) return fmt::format("it belongs in [{}]", option.section());
   }
+  if (find_source_field(name) != nullptr) return "it belongs in [[source]]";
   return did_you_mean(name, here);
 }
 
@@ -110,18 +114,62 @@ Problem unknown_section(const FileText& file, const toml::key& key, const toml::
   } else {
     problem.what = fmt::format("unknown section {}", name);
   }
-  if (key.str() == "source") {
-    problem.hint = "time sources come in a later version; remove it, the host's clock is served";
+  if (problem.hint.empty()) {
+    auto known = sections();
+    known.push_back(kSource);
+    problem.hint = did_you_mean(key.str(), known);
   }
-  if (problem.hint.empty()) problem.hint = did_you_mean(key.str(), sections());
   return problem;
+}
+
+std::string unknown_source_key_hint(std::string_view name) {
+  std::vector<std::string_view> here;
+  for (const auto& field : source_fields()) here.push_back(field.option.name());
+  std::string hint = did_you_mean(name, here);
+  return hint.empty() ? unknown_key_hint(kSource, name) : hint;
+}
+
+SourceEntry read_source(const FileText& file, const toml::table& table, Problems& problems) {
+  SourceEntry entry{.origin = origin_of(file, table.source())};
+  for (auto&& [key, node] : table) {
+    const auto* field = find_source_field(key.str());
+    if (field == nullptr) {
+      problems.push_back({.where = origin_of(file, key.source()),
+                          .what = fmt::format("unknown key {} in [[source]]", quote(key.str())),
+                          .hint = unknown_source_key_hint(key.str())});
+      continue;
+    }
+    entry.values.push_back(
+        {.field = field, .value = value_of(node), .origin = origin_of(file, node.source())});
+  }
+  return entry;
+}
+
+void read_sources(const FileText& file, const toml::key& key, const toml::node& node,
+                  Entries& out) {
+  const auto* list = node.as_array();
+  const bool tables = list != nullptr && std::ranges::all_of(*list, [](const toml::node& item) {
+                        return item.is_table();
+                      });
+  if (!tables) {
+    out.problems.push_back({.where = origin_of(file, key.source()),
+                            .what = fmt::format("{} is a list of sources", quote(kSource)),
+                            .hint = "write [[source]] before each of them"});
+    return;
+  }
+  out.sources.emplace();
+  for (const auto& item : *list) {
+    out.sources->push_back(read_source(file, *item.as_table(), out.problems));
+  }
 }
 
 void read_root(const FileText& file, const toml::table& root, Entries& out) {
   const auto known = sections();
   for (auto&& [key, node] : root) {
     const std::string_view name = key.str();
-    if (std::ranges::find(known, name) == known.end()) {
+    if (name == kSource) {
+      read_sources(file, key, node, out);
+    } else if (std::ranges::find(known, name) == known.end()) {
       out.problems.push_back(unknown_section(file, key, node));
     } else if (const auto* table = node.as_table()) {
       read_section(file, name, *table, out);

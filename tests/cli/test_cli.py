@@ -171,9 +171,9 @@ class Commands(CliTest):
         self.assertEqual(result.stdout, f"ok: {path} {drop_in}\n")
 
     def test_check_prints_warnings(self):
-        result = start("check", "--config", "/dev/null", environment={"NTP_SERVERS": "time.example.net"})
+        result = start("check", "--config", "/dev/null", environment={"ENABLE_NTS": "yes"})
         self.assertEqual(result.returncode, 0)
-        self.assertRegex(result.stdout, r"\Awarning: NTP_SERVERS is set, .*\nok: /dev/null\n\Z")
+        self.assertRegex(result.stdout, r"\Awarning: ENABLE_NTS is set, .*\nok: /dev/null\n\Z")
 
     def test_show_is_a_configuration_with_the_same_effect(self):
         path = self.write('[server]\nlisten = ["192.0.2.1"]\n[log]\nlevel = "debug"\n')
