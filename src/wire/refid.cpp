@@ -26,7 +26,7 @@ std::uint32_t md5_word(const std::array<std::uint8_t, 16>& octets) noexcept {
     block[i / 4] |= static_cast<std::uint32_t>(octets[i]) << (8 * (i % 4));
   }
   block[4] = 0x80;
-  block[14] = octets.size() * 8;
+  block[14] = static_cast<std::uint32_t>(octets.size() * 8);
   std::uint32_t a = 0x67452301;
   std::uint32_t b = 0xefcdab89;
   std::uint32_t c = 0x98badcfe;
