@@ -2,14 +2,14 @@
 
 _ntp_server() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local settings='--config --listen --threads --http --log-level --log-format --log-requests'
+    local settings='--config --listen --threads --http --log-level --log-format --log-requests --source'
     local command='' word i
 
     # The first word that is neither a flag nor a flag's value is the command.
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
-        --config | --listen | --threads | --http | --log-level | --log-format) ((i++)) ;;
+        --config | --listen | --threads | --http | --log-level | --log-format | --source) ((i++)) ;;
         -*) ;;
         *)
             command+=${command:+ }$word
@@ -29,7 +29,7 @@ _ntp_server() {
     --threads) word='auto 0 1 2 4 8' ;;
     --http) word='off 127.0.0.1:9559 0.0.0.0:9559' ;;
     --listen) word='0.0.0.0 [::] 127.0.0.1' ;;
-    --max-error | --timeout | --count) return ;;
+    --max-error | --timeout | --count | --source) return ;;
     *)
         case $command in
         '') word="run healthcheck query check config version $settings --version --help" ;;
