@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
               .raw = RawTime(std::chrono::seconds(1000))};
   server::Timescale timescale;
   server::ServerState state;
-  state.map = {.at = now.raw, .real = now.real + std::chrono::hours(1), .rate = 1e-4};
+  state.map.map = {.at = now.raw, .real = now.real + std::chrono::hours(1), .rate = 1e-4};
   for (std::size_t i = 0; i + 2 < size; i += 3) {
     state.own_clock = (data[i] & 0x80) != 0;
     now.raw += std::chrono::abs(jump(data[i]));

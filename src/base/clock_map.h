@@ -21,4 +21,16 @@ struct ClockMap {
   }
 };
 
+// A map with at most one leap second ahead, so that whoever reads it between two updates of its
+// keeper is right as well.
+struct LeapingMap {
+  ClockMap map{};
+  RawTime step_at = RawTime::max();
+  std::chrono::seconds step{0};  // -1: a second is inserted
+
+  RealTime operator()(RawTime raw) const noexcept {
+    return raw < step_at ? map(raw) : map(raw) + step;
+  }
+};
+
 }  // namespace ntp

@@ -245,7 +245,9 @@ std::vector<ActiveAssociation> SourceSet::active() const {
                      .address = member.association.address(),
                      .prefer = source.options().prefer,
                      .trust = source.options().trust,
-                     .noselect = source.options().noselect});
+                     .noselect = source.options().noselect,
+                     .reach = member.association.state().reach,
+                     .poll = member.association.poll()});
     }
   }
   return all;

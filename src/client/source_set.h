@@ -41,6 +41,8 @@ struct ActiveAssociation {
   bool prefer = false;
   bool trust = false;
   bool noselect = false;
+  std::uint8_t reach = 0;
+  int poll = 0;  // log2 s, in force
 };
 
 enum class Standing : std::uint8_t { starting, reachable, unreachable, offline, denied };

@@ -5,4 +5,5 @@
 
 namespace ntp::clock {
 using ntp::ClockMap;
+using ntp::LeapingMap;
 }  // namespace ntp::clock

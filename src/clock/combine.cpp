@@ -281,6 +281,11 @@ Combined Combiner::combine(RawTime now, std::span<const Candidate> candidates,
   out.clock.at = now;
   out.clock.offset_s = clock_s;
   out.root_dispersion_s = hold_s + std::abs(clock_s - anchor_s);
+  if (selection.agreeing < selection.voters) {
+    const Interval& all = selection.possible;
+    const double reach_s = std::max(all.high_s - clock_s, clock_s - all.low_s);
+    out.root_dispersion_s = std::max(out.root_dispersion_s, reach_s - out.root_delay_s / 2);
+  }
   out.held_s = std::max(0.0, out.root_dispersion_s - kCoverage * std::sqrt(out.clock.offset_var));
   const double bound_s = out.root_delay_s / 2 + root_dispersion_s(out, now);
   out.root_dispersion_s = bound_s - out.root_delay_s / 2;

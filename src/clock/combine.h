@@ -8,6 +8,10 @@
 //             <= |c - m| + sum p_i lambda_i                  if every survivor is a truechimer.
 // It holds for *any* c: how c is blended is a matter of accuracy, never of honesty. Served are
 // root_delay = sum p_i delay_i, and the rest as root_dispersion.
+// When voters contradict each other, some lie, and liars may have drawn the largest majority away
+// from an honest source. The bound then also reaches over all points with more than half of the
+// votes, where T must be as long as most voters are right, whoever they are. What stays is a lie by
+// a minority that contradicts nobody: that cannot be seen.
 //
 // The clock. A source's offset is true time + a bias that hardly changes (asymmetry) + noise. The
 // biases b_i against c are learned slowly, and c = sum w_i (theta_i - b_i) with the w_i by noise

@@ -34,8 +34,8 @@ std::string_view next_word(std::string_view& line) noexcept {
 template <typename Number>
 std::optional<Number> number_of(std::string_view word, int base = 10) noexcept {
   Number value{};
-  const char* end = word.data() + word.size();
-  const auto [stop, error] = std::from_chars(word.data(), end, value, base);
+  const char* end = word.end();
+  const auto [stop, error] = std::from_chars(word.begin(), end, value, base);
   if (word.empty() || error != std::errc{} || stop != end) return std::nullopt;
   return value;
 }

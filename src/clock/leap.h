@@ -46,7 +46,7 @@ struct LeapListProblem {
   int line = 0;  // 0: the file as a whole
 };
 
-inline constexpr std::size_t kMaxLeapList = 256 * 1024;
+inline constexpr std::size_t kMaxLeapList = 262'144;
 
 std::expected<LeapTable, LeapListProblem> parse_leap_list(std::string_view text);
 std::string describe(const LeapListProblem& problem);
@@ -80,18 +80,6 @@ std::optional<PlannedLeap> leap_today(RealTime now, const LeapTable* table,
 
 // The reading at which the map shows `target`; the map's rate is above -1.
 RawTime raw_at(const ClockMap& map, RealTime target) noexcept;
-
-// A map with at most one leap second ahead, so that whoever reads it between two updates of its
-// keeper is right as well.
-struct LeapingMap {
-  ClockMap map{};
-  RawTime step_at = RawTime::max();
-  std::chrono::seconds step{0};  // -1: a second is inserted
-
-  RealTime operator()(RawTime raw) const noexcept {
-    return raw < step_at ? map(raw) : map(raw) + step;
-  }
-};
 
 // `map` with the step that `leap` needs.
 LeapingMap leaping(const ClockMap& map, const PlannedLeap& leap) noexcept;

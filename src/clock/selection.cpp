@@ -94,10 +94,17 @@ std::vector<Voter> voters_of(std::span<const Candidate> candidates, const Select
 
 struct Agreement {
   Interval interval{};
+  Interval possible{};  // from the first to the last point with more than half of all votes
   int votes = 0;
   int deepest = 0;  // sources at (the first of) the points with the most votes
   int sources = 0;  // sources that contain the whole interval
 };
+
+int total_votes(const std::vector<Voter>& voters) noexcept {
+  int total = 0;
+  for (const Voter& v : voters) total += v.votes;
+  return total;
+}
 
 // Marzullo's intersection: the stretch from the first to the last point with the most votes.
 Agreement intersect(const std::vector<Voter>& voters) {
@@ -111,27 +118,32 @@ Agreement intersect(const std::vector<Voter>& voters) {
     return a.upper < b.upper;  // intervals are closed: touching is agreeing
   });
   Agreement most;
+  const int total = total_votes(voters);
   int depth = 0;
   int sources = 0;
+  bool majority_seen = false;
   for (const Edge& edge : edges) {
     if (!edge.upper) {
       depth += edge.votes;
       ++sources;
-      if (depth > most.votes) most = {{edge.at_s, edge.at_s}, depth, sources, 0};
+      if (2 * depth > total && !majority_seen) {
+        most.possible.low_s = edge.at_s;
+        majority_seen = true;
+      }
+      if (depth > most.votes) {
+        most.interval = {edge.at_s, edge.at_s};
+        most.votes = depth;
+        most.deepest = sources;
+      }
     } else {
       if (depth == most.votes) most.interval.high_s = edge.at_s;
+      if (2 * depth > total) most.possible.high_s = edge.at_s;
       depth -= edge.votes;
       --sources;
     }
   }
   for (const Voter& v : voters) most.sources += v.contains(most.interval) ? 1 : 0;
   return most;
-}
-
-int total_votes(const std::vector<Voter>& voters) noexcept {
-  int total = 0;
-  for (const Voter& v : voters) total += v.votes;
-  return total;
 }
 
 // More than half of the votes, but against a clock that enough sources formed and some still back.
@@ -263,6 +275,7 @@ Selection select(RawTime now, std::span<const Candidate> candidates, const Selec
     return refuse(Outcome::no_majority, Standing::no_majority, voters, most.votes, total);
   }
   selection.majority = most.interval;
+  selection.possible = most.possible;
   std::vector<Voter> good = truechimers_of(selection, voters);
   if (is_contested(voters, most, kept)) {
     return refuse(Outcome::contested, Standing::contested, good, selection.supporting,

@@ -126,6 +126,9 @@ struct Selection {
   Outcome outcome = Outcome::no_source;
   std::vector<Verdict> verdicts{};  // one per candidate, in their order
   std::optional<Interval> majority{};
+  // Where the true offset can be if any majority of votes is right, not just the largest: from the
+  // first to the last point with more than half of them. At least as wide as `majority`.
+  Interval possible{};
   int voters = 0;
   int agreeing = 0;        // truechimers; without a majority the most that agree
   int supporting = 0;      // voters that do not contradict the kept clock

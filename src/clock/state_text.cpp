@@ -48,10 +48,10 @@ bool take(std::string_view& line, std::string_view word) noexcept {
 template <typename Number>
 std::optional<Number> take_number(std::string_view& line) noexcept {
   Number value{};
-  const char* end = line.data() + line.size();
-  const auto [stop, error] = std::from_chars(line.data(), end, value);
+  const char* end = line.end();
+  const auto [stop, error] = std::from_chars(line.begin(), end, value);
   if (error != std::errc{} || (stop != end && *stop != ' ')) return std::nullopt;
-  line.remove_prefix(static_cast<std::size_t>(stop - line.data()));
+  line.remove_prefix(static_cast<std::size_t>(stop - line.begin()));
   return value;
 }
 

@@ -51,7 +51,7 @@ struct SavedState {
 };
 
 inline constexpr std::size_t kMaxSavedSources = 256;
-inline constexpr std::size_t kMaxStateText = 64 * 1024;
+inline constexpr std::size_t kMaxStateText = 65'536;
 
 enum class StateError : std::uint8_t {
   too_long,

@@ -125,6 +125,9 @@ TEST(StateText, ErrorsNameTheLineAndTheReason) {
   EXPECT_EQ(error_of(head + "time 0\n" + rest), "state file: torn: no checksum");
   EXPECT_EQ(error_of(head + "time 0\n" + rest + "checksum 0123456789abcdef\n"),
             "state file: wrong checksum");
+  EXPECT_EQ(error_of(sealed(head + "time 0\nfrequency unknown\ntai_offset unknown")),
+            "state file: torn: no checksum")
+      << "in the middle of a line";
   EXPECT_EQ(error_of(sealed(head + "time x\n" + rest)),
             "state file, line 2: not as it was written");
   EXPECT_EQ(error_of(sealed(head + "time -1\n" + rest)),

@@ -136,6 +136,34 @@ constexpr std::array kOptions{
              return quote(show_duration(s.host_clock.max_root_distance));
            }},
 
+    Option{.key = "clock.unsynchronised", .fallback = "refuse", .flag = "", .argument = "",
+           .expects = R"("local" or "refuse")",
+           .help = "while the sources do not tell the time: refuse answers that there is no time, "
+                   "local serves the local clock at server.local_stratum with reference LOCL",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_enum(g, s.clock.unsynchronised); },
+           .show = [](const Settings& s) {
+             return show_enum(kUnsynchronised, s.clock.unsynchronised);
+           },
+           .words = kUnsynchronised},
+    Option{.key = "clock.minsources", .fallback = "1", .flag = "", .argument = "",
+           .expects = "a whole number from 1 to 64",
+           .help = "how many sources have to agree before they are believed",
+           .reloadable = true, .least = 1, .most = 64,
+           .read = [](Settings& s, const Given& g) { read_integer(g, s.clock.minsources); },
+           .show = [](const Settings& s) { return std::to_string(s.clock.minsources); }},
+    Option{.key = "clock.max_root_distance", .fallback = "1.5s", .flag = "", .argument = "",
+           .expects = R"(a duration from "1ms" to "16s")",
+           .help = "error bound above which a source is not believed and the clock made of the "
+                   "sources counts as unsynchronised",
+           .reloadable = true, .least = ns(1ms), .most = ns(16s),
+           .read = [](Settings& s, const Given& g) {
+             read_duration(g, s.clock.max_root_distance);
+           },
+           .show = [](const Settings& s) {
+             return quote(show_duration(s.clock.max_root_distance));
+           }},
+
     Option{.key = "http.listen", .fallback = "127.0.0.1:9559",
            .flag = "--http", .argument = "ADDR[:PORT]|off",
            .expects = R"("off", ADDR, ADDR:PORT or [IPV6]:PORT)",

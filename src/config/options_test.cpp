@@ -30,6 +30,9 @@ TEST(Options, HaveTheDefaultsThatTheDocumentsPromise) {
       {"host_clock.error_floor", R"("1ms")"},
       {"host_clock.error_unknown", R"("100ms")"},
       {"host_clock.max_root_distance", R"("1.5s")"},
+      {"clock.unsynchronised", R"("refuse")"},
+      {"clock.minsources", "1"},
+      {"clock.max_root_distance", R"("1.5s")"},
       {"http.listen", R"("127.0.0.1:9559")"},
       {"http.max_error", R"("100ms")"},
       {"health.socket", R"("")"},
@@ -59,8 +62,8 @@ TEST(Options, AreNamedAndDescribedCompletely) {
   EXPECT_TRUE(names.contains("NTP_SERVER_SERVER_STRATUM"));
   EXPECT_TRUE(names.contains("NTP_SERVER_HOST_CLOCK_MAX_ROOT_DISTANCE"));
   EXPECT_EQ(find_option("server.weather"), nullptr);
-  EXPECT_EQ(sections(),
-            (std::vector<std::string_view>{"server", "host_clock", "http", "health", "log"}));
+  EXPECT_EQ(sections(), (std::vector<std::string_view>{"server", "host_clock", "clock", "http",
+                                                       "health", "log"}));
 }
 
 TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
@@ -76,6 +79,9 @@ TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
       {"host_clock.error_floor", "2ms"},
       {"host_clock.error_unknown", "200ms"},
       {"host_clock.max_root_distance", "2.5s"},
+      {"clock.unsynchronised", "local"},
+      {"clock.minsources", "2"},
+      {"clock.max_root_distance", "2.5s"},
       {"http.listen", "off"},
       {"http.max_error", "300ms"},
       {"health.socket", "/run/x"},

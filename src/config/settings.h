@@ -38,6 +38,15 @@ struct HostClockSettings {
   friend bool operator==(const HostClockSettings&, const HostClockSettings&) = default;
 };
 
+// What is made of the sources; without any it means nothing.
+struct ClockSettings {
+  clock::Unsynchronised unsynchronised = clock::Unsynchronised::refuse;
+  int minsources = 1;
+  std::chrono::nanoseconds max_root_distance{std::chrono::milliseconds(1500)};
+
+  friend bool operator==(const ClockSettings&, const ClockSettings&) = default;
+};
+
 struct HttpSettings {
   std::optional<Endpoint> listen;  // empty: off
   std::chrono::nanoseconds max_error{std::chrono::milliseconds(100)};
@@ -56,6 +65,7 @@ struct LogSettings {
 struct Settings {
   ServerSettings server;
   HostClockSettings host_clock;
+  ClockSettings clock;
   HttpSettings http;
   std::string health_socket;  // "off", or empty: the first usable place, see os/unix_socket.h
   LogSettings log;

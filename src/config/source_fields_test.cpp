@@ -160,7 +160,7 @@ TEST(Sources, AreShownWithTheirOrigins) {
       << text;
   EXPECT_NE(text.find("maxpoll = 8  # from ntp.toml:3:11\n"), std::string::npos) << text;
   EXPECT_NE(text.find("minpoll = 6  # from default\n"), std::string::npos) << text;
-  EXPECT_EQ(show(load_text("").value(), true).find("source"), std::string::npos);
+  EXPECT_EQ(show(load_text("").value(), true).find("[[source]]"), std::string::npos);
 }
 
 TEST(Sources, AreBounded) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "base/ip.h"
 #include "base/time.h"
 #include "clock/host_clock.h"
+#include "control/source_view.h"
 #include "server/counters.h"
 #include "server/state.h"
 
@@ -51,7 +53,8 @@ struct Report {
   bool serving = false;         // replies carry time (leap is not 3)
   bool served_once = false;     // serving was true at least once since the start
   clock::HostView host{};
-  std::uint64_t host_steps = 0;  // jumps of the host's clock seen since the start
+  std::shared_ptr<const SourceView> sources{};  // null while the host's clock is served
+  std::uint64_t host_steps = 0;                 // jumps of the host's clock seen since the start
   Totals totals{};
   std::vector<Endpoint> listening{};
   int workers = 0;                 // threads that answer NTP (0: single-threaded)

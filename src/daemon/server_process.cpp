@@ -41,13 +41,26 @@ constexpr std::chrono::seconds kHttpRetry{5};
 constexpr std::chrono::seconds kNeighbourLook{1};
 constexpr std::chrono::milliseconds kProbeMargin{200};  // to answer before the asker gives up
 
-clock::HostPolicy host_policy(const config::Settings& settings) {
-  return {.stratum = static_cast<std::uint8_t>(settings.server.stratum),
-          .local_stratum = static_cast<std::uint8_t>(settings.server.local_stratum),
-          .unsynchronised = settings.server.unsynchronised,
-          .error_floor_s = seconds(settings.host_clock.error_floor),
-          .error_unknown_s = seconds(settings.host_clock.error_unknown),
-          .max_root_distance_s = seconds(settings.host_clock.max_root_distance)};
+client::ClientSettings client_settings(const config::Settings& settings) {
+  client::ClientSettings client{.sources = settings.sources};
+  const double max_distance_s = seconds(settings.clock.max_root_distance);
+  client.policy.selection.minsources = settings.clock.minsources;
+  client.policy.selection.max_distance_s = max_distance_s;
+  client.policy.max_root_distance_s = max_distance_s;
+  client.policy.unsynchronised = settings.clock.unsynchronised;
+  client.policy.local_stratum = static_cast<std::uint8_t>(settings.server.local_stratum);
+  return client;
+}
+
+TimeSettings time_settings(const config::Settings& settings) {
+  const clock::HostPolicy host{
+      .stratum = static_cast<std::uint8_t>(settings.server.stratum),
+      .local_stratum = static_cast<std::uint8_t>(settings.server.local_stratum),
+      .unsynchronised = settings.server.unsynchronised,
+      .error_floor_s = seconds(settings.host_clock.error_floor),
+      .error_unknown_s = seconds(settings.host_clock.error_unknown),
+      .max_root_distance_s = seconds(settings.host_clock.max_root_distance)};
+  return {.host = host, .client = client_settings(settings)};
 }
 
 Workers::Plan worker_plan(const config::Settings& settings) {
@@ -70,7 +83,7 @@ class ServerProcess {
         loop_([] { return os::raw_now(); }),
         plan_(worker_plan(settings_)),
         workers_(served_, plan_),
-        timekeeper_(served_, log_, host_policy(settings_), os::measure_precision()),
+        timekeeper_(served_, log_, time_settings(settings_), os::measure_precision()),
         probe_(loop_, served_, workers_) {}
 
   int run();
@@ -305,6 +318,7 @@ control::Report ServerProcess::report() const {
   report.served_once = served_once_ || report.serving;
   report.host = timekeeper_.view();
   report.host_steps = timekeeper_.steps();
+  report.sources = timekeeper_.sources();
   report.totals = workers_.totals();
   report.listening = workers_.listening();
   report.workers = plan_.per_endpoint > 0 ? static_cast<int>(workers_.all().size()) : 0;
@@ -363,7 +377,8 @@ void ServerProcess::apply(config::Settings next) {
   if (http_moved && next.http.listen) {
     // The same port on another address can only be had once the old one is given up.
     const auto trial = http::listen_on(*next.http.listen);
-    const bool ours = settings_.http.listen && settings_.http.listen->port == next.http.listen->port;
+    const bool ours =
+        settings_.http.listen && settings_.http.listen->port == next.http.listen->port;
     if (!trial && !(ours && trial.error().code == EADDRINUSE)) {
       ++reload_errors_;
       log_.error(trial.error().text());
@@ -398,7 +413,7 @@ void ServerProcess::apply(config::Settings next) {
   policy.poll_minimum = static_cast<std::int8_t>(settings_.server.poll_minimum);
   policy.log_requests = settings_.log.requests;
   served_.policy.publish(policy);
-  timekeeper_.set_policy(host_policy(settings_));
+  timekeeper_.configure(time_settings(settings_));
   if (http_moved) open_http();
   for (const std::string& warning : settings_.warnings) log_.warning(warning);
   ++reloads_;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <poll.h>
 
+#include <cmath>
+
 #include "os/clocks.h"
 #include "os/machine.h"
 
@@ -30,26 +32,41 @@ std::string_view describe(clock::HostStanding standing) {
 
 }  // namespace
 
-Timekeeper::Timekeeper(Served& served, Log& log, const clock::HostPolicy& policy, int precision)
-    : served_(served), log_(log), policy_(policy), clock_(precision) {}
+Timekeeper::Timekeeper(Served& served, Log& log, TimeSettings settings, int precision)
+    : served_(served),
+      log_(log),
+      precision_(precision),
+      clock_(precision),
+      asked_(std::move(settings)) {}
 
-void Timekeeper::run_in(os::PollLoop& loop) {
-  tick();  // the first reply already tells the state of the clock
+// The first reply already tells the state of the clock.
+void Timekeeper::begin(os::PollLoop& loop) {
+  loop_ = &loop;
+  apply_settings();
   loop.every(kPeriod, [this](RawTime) { tick(); });
 }
 
+void Timekeeper::run_in(os::PollLoop& loop) { begin(loop); }
+
 void Timekeeper::start() {
+  in_force_.host = asked_->host;
+  if (!asked_->client.sources.empty()) {
+    in_force_.host.unsynchronised = clock::Unsynchronised::refuse;
+  }
   tick();
   thread_ = std::thread([this] { run(); });
 }
 
 void Timekeeper::run() noexcept {
   os::block_signals();
-  os::PollLoop loop(os::raw_now);
-  loop.every(kPeriod, [this](RawTime) { tick(); });
-  while (!stopping_) {
-    loop.run_once(kPeriod);
-    if (hurry_.exchange(false)) tick();
+  {
+    os::PollLoop loop(os::raw_now);
+    begin(loop);
+    while (!stopping_) {
+      loop.run_once(kPeriod);
+      apply_settings();
+    }
+    keeper_.reset();
   }
   ended_ = true;
 }
@@ -65,25 +82,101 @@ void Timekeeper::stop() {
 }
 
 // The thread may miss the signal between its look at the flag and poll(2): then a second passes.
-void Timekeeper::set_policy(const clock::HostPolicy& policy) {
-  policy_.publish(policy);
-  hurry_ = true;
-  if (thread_.joinable()) os::wake_thread(thread_.native_handle());
+void Timekeeper::configure(TimeSettings settings) {
+  {
+    const std::lock_guard lock(mutex_);
+    asked_ = std::move(settings);
+  }
+  if (thread_.joinable()) {
+    os::wake_thread(thread_.native_handle());
+  } else if (loop_ != nullptr) {
+    apply_settings();
+  }
+}
+
+void Timekeeper::apply_settings() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!asked_) return;
+    in_force_ = std::move(*asked_);
+    asked_.reset();
+  }
+  if (in_force_.client.sources.empty()) {
+    keeper_.reset();
+    told_state_.reset();
+  } else {
+    in_force_.host.unsynchronised = clock::Unsynchronised::refuse;  // sources have the last word
+    if (!keeper_) {
+      keeper_ = std::make_unique<SourceKeeper>(*loop_, log_, precision_, [this] { publish(); });
+    }
+    keeper_->configure(in_force_.client);
+  }
+  tick();
+}
+
+std::shared_ptr<const control::SourceView> Timekeeper::sources() const {
+  const std::lock_guard lock(mutex_);
+  return sources_;
 }
 
 void Timekeeper::tick() {
-  const auto state = clock_.update(os::read_kernel_clock(), policy_.read());
-  served_.state.publish(state);
+  host_ = clock_.update(os::read_kernel_clock(), in_force_.host);
   view_.publish(clock_.view());
-  report(clock_.view(), state);
+  publish();
+  publish_sources();
+  report_host(clock_.view(), host_);
 }
 
-void Timekeeper::report(const clock::HostView& now, const server::ServerState& state) {
+// Until the sources have told the time for the first time, a synchronised host does.
+void Timekeeper::publish() {
+  if (!keeper_) return served_.state.publish(host_);
+  const clock::Decision& decision = keeper_->client().decision();
+  served_.state.publish(decision.state == clock::ClockState::cold ? host_ : decision.server);
+  report_client();
+}
+
+void Timekeeper::publish_sources() {
+  std::shared_ptr<control::SourceView> view;
+  if (keeper_) {
+    const client::Client& client = keeper_->client();
+    const clock::Decision& decision = client.decision();
+    const Instant now = os::now();
+    view = std::make_shared<control::SourceView>();
+    view->state = decision.state;
+    view->reason = decision.reason;
+    view->at = now.raw;
+    view->offset_s = seconds(now.real - decision.served(now.raw));
+    view->frequency = decision.clock.rate;
+    view->frequency_sd = std::sqrt(decision.clock.rate_var);
+    view->bound_s = decision.bound_s;
+    view->sources = client.sources().report();
+    view->tracked = client.tracked(now.raw);
+  }
+  const std::lock_guard lock(mutex_);
+  sources_ = std::move(view);
+}
+
+void Timekeeper::report_client() {
+  const clock::Decision& decision = keeper_->client().decision();
+  if (told_state_ == decision.state) return;
+  told_state_ = decision.state;
+  const auto name = clock::kClockStateNames[static_cast<std::size_t>(decision.state)];
+  if (decision.synchronised) {
+    log_.info(fmt::format("{} to the sources: {}", name, decision.reason),
+              {{"stratum", fmt::to_string(decision.server.stratum)},
+               {"error_bound", fmt::format("{:.6f}s", decision.bound_s)}});
+  } else {
+    log_.warning(fmt::format("NOT SYNCHRONISED to the sources ({}): {}", name, decision.reason));
+  }
+}
+
+void Timekeeper::report_host(const clock::HostView& now, const server::ServerState& state) {
   if (now.stepped_s) {
     steps_.store(steps() + 1, std::memory_order_relaxed);
     log_.warning(fmt::format("the host's clock was stepped by {:+.6f} s", *now.stepped_s));
   }
-  const auto unsynchronised = policy_.read().unsynchronised;
+  const auto unsynchronised = in_force_.host.unsynchronised;
+  if (keeper_) return told_.reset();  // report_client() says what counts
   if (told_ == now.standing && told_unsynchronised_ == unsynchronised) return;
   told_ = now.standing;
   told_unsynchronised_ = unsynchronised;

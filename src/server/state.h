@@ -33,7 +33,7 @@ struct ServerState {
   double dispersion_rate = 0;                   // seconds per second since `at`
   RawTime at{};
   bool own_clock = false;  // `map` is served; otherwise CLOCK_REALTIME is, and `map` means nothing
-  ClockMap map{};
+  LeapingMap map{};
   std::chrono::nanoseconds boot_lead{};  // CLOCK_BOOTTIME - CLOCK_MONOTONIC_RAW at `at`
 };
 

@@ -37,7 +37,7 @@ class Timescale {
  private:
   bool own_ = false;
   bool stepped_ = false;  // the host's clock was, since the batch before
-  ClockMap map_{};
+  LeapingMap map_{};
   Instant read_{};
   std::optional<Instant> before_;
 };

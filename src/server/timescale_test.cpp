@@ -15,7 +15,7 @@ constexpr RawTime kRaw{5'000s};
 ServerState own_clock() {
   ServerState state;
   state.own_clock = true;
-  state.map = {.at = kRaw, .real = kReal + 3600s, .rate = 100e-6};
+  state.map.map = {.at = kRaw, .real = kReal + 3600s, .rate = 100e-6};
   return state;
 }
 

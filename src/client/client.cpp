@@ -1,0 +1,146 @@
+#include "client/client.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "wire/refid.h"
+
+namespace ntp::client {
+namespace {
+
+constexpr std::chrono::seconds kDecisions{1};
+// A longer poll is taken while the clock will still be that much better known, when it ends, than
+// one sample tells; a shorter one when it will not.
+constexpr double kLengthen = 0.35;
+constexpr double kShorten = 0.7;
+constexpr std::uint64_t kLearned = 16;  // samples before the first lengthening
+
+std::chrono::nanoseconds interval(int poll) noexcept {
+  return std::chrono::nanoseconds(std::llround(std::exp2(poll) * 1e9));
+}
+
+}  // namespace
+
+Client::Client(const clock::Moment& now, int precision, const clock::ClockFilter::Memory& memory)
+    : memory_(memory),
+      discipline_({.at = now.raw, .real = now.host, .rate = 0}, precision),
+      decide_at_(now.raw) {
+  decide(now);
+}
+
+void Client::configure(const ClientSettings& settings, RawTime now, RandomSource& random) {
+  policy_ = settings.policy;
+  sources_.configure(settings.sources, now, random);
+  decide_at_ = now;
+}
+
+void Client::on_timer(const clock::Moment& now, RandomSource& random) {
+  sources_.on_timer(now.raw, random);
+  if (now.raw < decide_at_) return;
+  decide_at_ = now.raw + kDecisions;
+  decide(now);
+}
+
+RawTime Client::next_deadline() const noexcept {
+  const auto question = sources_.next_deadline();
+  return question ? std::min(*question, decide_at_) : decide_at_;
+}
+
+std::optional<Reject> Client::on_datagram(AssociationId from, std::span<const std::byte> datagram,
+                                          const Endpoint& address, RawTime at,
+                                          const clock::Moment& now) {
+  const auto sample = sources_.on_datagram(
+      from, {.datagram = datagram, .from = address, .at = at, .base = decision_.base.map});
+  if (!sample) return sample.error();
+  if (decision_.hold_samples) return std::nullopt;
+  filters_.try_emplace(from, memory_).first->second.update(*sample);
+  adapt_poll(from, now.raw);
+  decide(now);
+  return std::nullopt;
+}
+
+void Client::adapt_poll(AssociationId id, RawTime now) {
+  const clock::ClockFilter& filter = filters_.at(id);
+  int poll = 0;
+  for (const ActiveAssociation& active : sources_.active()) {
+    if (active.id == id) poll = active.poll;
+  }
+  const auto sigma_after = [&](int log2_s) {
+    return std::sqrt(filter.estimate(now + interval(log2_s)).offset_var);
+  };
+  if (sigma_after(poll) > kShorten * filter.jitter_s()) {
+    sources_.set_poll(id, poll - 1);
+  } else if (filter.samples() >= kLearned &&
+             sigma_after(poll + 1) < kLengthen * filter.jitter_s()) {
+    sources_.set_poll(id, poll + 1);
+  }
+}
+
+std::vector<clock::Candidate> Client::candidates() const {
+  std::vector<clock::Candidate> out;
+  for (const ActiveAssociation& active : sources_.active()) {
+    clock::Candidate c{
+        .id = active.id,
+        .refid = wire::refid_of(active.address.address),
+        .reachable = active.reach != 0,
+        .options = {.prefer = active.prefer, .trust = active.trust, .noselect = active.noselect}};
+    if (const auto found = filters_.find(active.id); found != filters_.end()) {
+      const clock::ClockFilter& filter = found->second;
+      const clock::Sample& last = *filter.last();
+      c.estimate = filter.estimate(last.at);
+      c.root_delay_s = last.root_delay_s + filter.path().recent_delay_s();
+      c.root_dispersion_s = last.root_dispersion_s + last.precision_s;
+      c.leap = last.leap;
+      c.stratum = last.stratum;
+      c.samples = static_cast<int>(std::min<std::uint64_t>(filter.samples(), 1'000'000));
+    }
+    out.push_back(c);
+  }
+  return out;
+}
+
+void Client::decide(const clock::Moment& now) {
+  const auto known = candidates();
+  std::erase_if(filters_, [&known](const auto& entry) {
+    return std::ranges::find(known, entry.first, &clock::Candidate::id) == known.end();
+  });
+  decision_ = discipline_.update(now, known, policy_, nullptr);
+  if (decision_.slept) {
+    filters_.clear();
+    sources_.start_bursts(now.raw);
+  }
+  decision_.server.own_clock = true;
+  decision_.server.map = decision_.served;
+  for (const clock::Verdict& verdict : decision_.verdicts) {
+    sources_.set_falseticker(verdict.id, verdict.standing == clock::Standing::falseticker, now.raw);
+  }
+}
+
+std::vector<Tracked> Client::tracked(RawTime now) const {
+  std::vector<Tracked> out;
+  for (const SourceReport& source : sources_.report()) {
+    for (const AssociationReport& association : source.associations) {
+      Tracked t{.source = source.id, .association = association};
+      const auto verdict =
+          std::ranges::find(decision_.verdicts, association.id, &clock::Verdict::id);
+      if (verdict != decision_.verdicts.end()) t.verdict = *verdict;
+      if (const auto found = filters_.find(association.id); found != filters_.end()) {
+        t.estimate = found->second.estimate(now);
+        t.delay_s = found->second.path().recent_delay_s();
+        t.jitter_s = found->second.jitter_s();
+        t.steps = found->second.steps();
+      }
+      out.push_back(std::move(t));
+    }
+  }
+  return out;
+}
+
+std::optional<clock::ClockFilter::Memory> Client::memory() const {
+  if (!decision_.synchronised) return std::nullopt;
+  return clock::ClockFilter::Memory{.rate = decision_.clock.rate,
+                                    .rate_sd = std::sqrt(decision_.clock.rate_var),
+                                    .wander = decision_.clock.wander};
+}
+
+}  // namespace ntp::client

@@ -1,0 +1,135 @@
+#include "daemon/source_keeper.h"
+
+#include <poll.h>
+
+#include <array>
+#include <cerrno>
+
+#include "os/clocks.h"
+
+namespace ntp::daemon {
+namespace {
+
+clock::Moment moment() {
+  const Instant now = os::now();
+  return {.raw = now.raw, .host = now.real, .boot_lead = os::boot_lead()};
+}
+
+client::SendError send_error(int code) noexcept {
+  switch (code) {
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+      return client::SendError::unreachable;
+    case ECONNREFUSED:
+      return client::SendError::refused;
+    case EPERM:
+    case EACCES:
+      return client::SendError::not_permitted;
+    default:
+      return client::SendError::other;
+  }
+}
+
+bool is_worth_a_warning(client::Event::Kind kind) noexcept {
+  using enum client::Event::Kind;
+  return kind == unreachable || kind == denied || kind == rate_limited || kind == unresolved;
+}
+
+}  // namespace
+
+SourceKeeper::SourceKeeper(os::PollLoop& loop, Log& log, int precision,
+                           std::function<void()> decided)
+    : loop_(loop),
+      log_(log),
+      decided_(std::move(decided)),
+      client_(moment(), precision),
+      resolver_(loop) {
+  timer_ = loop_.add_timer([this](RawTime) { on_timer(); });
+}
+
+SourceKeeper::~SourceKeeper() {
+  for (const auto& [id, exchange] : exchanges_) loop_.unwatch(exchange->watch);
+  loop_.remove_timer(timer_);
+}
+
+void SourceKeeper::configure(const client::ClientSettings& settings) {
+  client_.configure(settings, loop_.now(), random_);
+  on_timer();
+}
+
+void SourceKeeper::on_timer() {
+  client_.on_timer(moment(), random_);
+  settle();
+}
+
+void SourceKeeper::settle() {
+  for (const client::Outgoing& outgoing : client_.sources().take_transmits()) send(outgoing);
+  for (const client::Resolve& resolve : client_.sources().take_resolutions()) {
+    resolver_.ask(resolve.name, [this, id = resolve.source](const os::Resolver::Addresses& found) {
+      if (found) {
+        client_.sources().on_resolved(id, *found, loop_.now(), random_);
+      } else {
+        client_.sources().on_resolve_failed(id, loop_.now(), random_);
+      }
+      settle();
+    });
+  }
+  for (const client::Event& event : client_.sources().take_events()) {
+    if (is_worth_a_warning(event.kind)) {
+      log_.warning(describe(event));
+    } else {
+      log_.info(describe(event));
+    }
+  }
+  std::erase_if(exchanges_, [this](const auto& entry) {
+    if (client_.sources().is_open(entry.first)) return false;
+    loop_.unwatch(entry.second->watch);
+    return true;
+  });
+  loop_.arm(timer_, client_.next_deadline());
+  decided_();
+}
+
+void SourceKeeper::send(const client::Outgoing& outgoing) {
+  const auto id = outgoing.association;
+  const auto failed = [&](int code) {
+    client_.sources().on_send_failed(id, send_error(code), loop_.now(), random_);
+  };
+  close(id);
+  auto socket = os::ClientSocket::open(outgoing.transmit.to);
+  if (!socket) return failed(socket.error().code);
+  const auto sent = socket->send(outgoing.transmit.bytes);
+  if (!sent) return failed(sent.error().code);
+  client_.sources().on_sent(id, sent->raw);
+  auto exchange = std::make_unique<Exchange>(std::move(*socket));
+  exchange->server = outgoing.transmit.to;
+  exchange->watch = loop_.watch(exchange->socket.fd(), POLLIN, [this, id](short) { on_ready(id); });
+  exchanges_[id] = std::move(exchange);
+}
+
+void SourceKeeper::on_ready(client::AssociationId id) {
+  const auto found = exchanges_.find(id);
+  if (found == exchanges_.end()) return;
+  std::array<std::byte, 1500> buffer;
+  const auto received = found->second->socket.receive(buffer);
+  if (!received) {
+    // Anybody can forge an ICMP error: the question stays open until its time is over.
+    if (received.error().code != EAGAIN) log_.debug(received.error().text());
+    return;
+  }
+  (void)client_.on_datagram(id, std::span(buffer).first(received->size), found->second->server,
+                            received->at.raw, moment());
+  settle();
+}
+
+void SourceKeeper::close(client::AssociationId id) {
+  const auto found = exchanges_.find(id);
+  if (found == exchanges_.end()) return;
+  loop_.unwatch(found->second->watch);
+  exchanges_.erase(found);
+}
+
+}  // namespace ntp::daemon

@@ -1,0 +1,52 @@
+// The shell of client::Client: sockets, names and clocks for the sources of the configuration.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "client/client.h"
+#include "daemon/log.h"
+#include "os/client_socket.h"
+#include "os/poll_loop.h"
+#include "os/random.h"
+#include "os/resolver.h"
+
+namespace ntp::daemon {
+
+// Lives in one loop and its thread, which must outlive it.
+class SourceKeeper {
+ public:
+  // `decided` is called after every decision.
+  SourceKeeper(os::PollLoop& loop, Log& log, int precision, std::function<void()> decided);
+  ~SourceKeeper();
+
+  void configure(const client::ClientSettings& settings);
+
+  const client::Client& client() const noexcept { return client_; }
+
+ private:
+  struct Exchange {
+    explicit Exchange(os::ClientSocket opened) : socket(std::move(opened)) {}
+    os::ClientSocket socket;
+    Endpoint server{};
+    os::PollLoop::Id watch{};
+  };
+
+  void on_timer();
+  void send(const client::Outgoing& outgoing);
+  void on_ready(client::AssociationId id);
+  void close(client::AssociationId id);
+  void settle();  // after whatever made the client act
+
+  os::PollLoop& loop_;
+  Log& log_;
+  std::function<void()> decided_;
+  os::KernelRandom random_;
+  client::Client client_;
+  os::Resolver resolver_;
+  std::map<client::AssociationId, std::unique_ptr<Exchange>> exchanges_;
+  os::PollLoop::Id timer_{};
+};
+
+}  // namespace ntp::daemon
