@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include <cmath>
 #include <cstdint>
 #include <initializer_list>
@@ -151,6 +153,48 @@ void write_host(Exposition& out, const Report& report) {
             "TAI - UTC that the kernel knows; 0: it was never told.", host.reading.tai_offset_s);
 }
 
+// One sample per source: a label set that changes with the sources, and never with the clients.
+template <typename Value>
+void write_source_gauge(Exposition& out, const SourceView& view, std::string_view name,
+                        std::string_view help, Value value) {
+  out.family(name, "gauge", help);
+  for (const client::Tracked& tracked : view.tracked) {
+    const auto source = std::ranges::find(view.sources, tracked.source, &client::SourceReport::id);
+    if (source == view.sources.end()) continue;
+    out.sample(value(tracked), {{"name", source->options.host},
+                                {"address", to_string(tracked.association.address)}});
+  }
+}
+
+void write_sources(Exposition& out, const SourceView& view) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  out.family("ntp_clock_state", "gauge",
+             "1 for the state of the clock made of the sources, 0 for the others.");
+  for (std::size_t i = 0; i < clock::kClockStateNames.size(); ++i) {
+    out.sample(view.state == static_cast<clock::ClockState>(i) ? 1 : 0,
+               {{"state", clock::kClockStateNames[i]}});
+  }
+  out.gauge("ntp_clock_host_offset_seconds", "Clock of the host minus the served one.",
+            view.offset_s);
+  out.gauge("ntp_clock_frequency_ppm", "Of the served clock against CLOCK_MONOTONIC_RAW.",
+            view.frequency * 1e6);
+  write_source_gauge(out, view, "ntp_source_used", "1 while the source counts, 0 otherwise.",
+                     [](const auto& t) { return clock::is_used(t.verdict.standing) ? 1 : 0; });
+  write_source_gauge(
+      out, view, "ntp_source_falseticker",
+      "1 while the majority contradicts the source, 0 otherwise.",
+      [](const auto& t) { return t.verdict.standing == clock::Standing::falseticker ? 1 : 0; });
+  write_source_gauge(out, view, "ntp_source_reach",
+                     "The last eight questions, a bit each; 255: all were answered.",
+                     [](const auto& t) { return int{t.association.reach}; });
+  write_source_gauge(out, view, "ntp_source_offset_seconds",
+                     "Time of the source minus the served one; NaN before its first good answer.",
+                     [](const auto& t) { return t.estimate ? t.verdict.offset_s : kNone; });
+  write_source_gauge(out, view, "ntp_source_delay_seconds",
+                     "Least of the last round trips; NaN before its first good answer.",
+                     [](const auto& t) { return t.estimate ? t.delay_s : kNone; });
+}
+
 void write_packets(Exposition& out, const Totals& totals) {
   out.counter("ntp_server_received_packets_total", "Datagrams received.", totals.received);
   out.counter("ntp_server_accepted_packets_total", "Datagrams that earned a reply.",
@@ -204,6 +248,7 @@ std::string metrics(const Report& report) {
   write_process(out, report);
   write_system(out, report);
   write_host(out, report);
+  if (report.sources) write_sources(out, *report.sources);
   write_packets(out, report.totals);
   return out.take();
 }

@@ -52,4 +52,25 @@ inline Report sample_report() {
   return report;
 }
 
+// The same while a clock of our own is served, and its source is a falseticker.
+inline Report report_with_a_source() {
+  Report report = sample_report();
+  auto view = std::make_shared<SourceView>();
+  view->state = clock::ClockState::synchronised;
+  view->reason = "1 of 1 sources agree";
+  view->frequency = -12.5e-6;
+  client::SourceReport source;
+  source.id = 4;
+  source.options.host = "ntp.example.net";
+  view->sources.push_back(source);
+  client::Tracked tracked{.source = 4};
+  tracked.association.address = *parse_endpoint("192.0.2.7:123", 0);
+  tracked.verdict.standing = clock::Standing::falseticker;
+  tracked.verdict.offset_s = 1.5;
+  tracked.estimate = clock::Estimate{};
+  view->tracked.push_back(tracked);
+  report.sources = view;
+  return report;
+}
+
 }  // namespace ntp::control

@@ -1,5 +1,7 @@
 #include "control/status_json.h"
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -60,6 +62,53 @@ Json host_part(const Report& report) {
   return part;
 }
 
+Json clock_part(const Report& report) {
+  if (!report.sources) return nullptr;
+  const SourceView& view = *report.sources;
+  Json part;
+  part["state"] = clock::kClockStateNames[static_cast<std::size_t>(view.state)];
+  part["why"] = view.reason;
+  part["host_offset_s"] = view.offset_s;
+  part["frequency_ppm"] = view.frequency * 1e6;
+  part["frequency_error_ppm"] = view.frequency_sd * 1e6;
+  return part;
+}
+
+Json source_part(const client::SourceReport& source, const client::Tracked& tracked) {
+  const client::AssociationReport& association = tracked.association;
+  Json part;
+  part["name"] = source.options.host;
+  part["address"] = to_string(association.address);
+  part["verdict"] = clock::kStandingNames[static_cast<std::size_t>(tracked.verdict.standing)];
+  part["why"] = clock::describe(tracked.verdict);
+  part["reach"] = int{association.reach};
+  part["poll"] = association.poll;
+  const auto& sample = association.sample;
+  part["stratum"] = sample ? Json(int{sample->stratum}) : Json(nullptr);
+  part["offset_s"] = tracked.estimate ? Json(tracked.verdict.offset_s) : Json(nullptr);
+  part["offset_error_s"] =
+      tracked.estimate ? Json(std::sqrt(tracked.estimate->offset_var)) : Json(nullptr);
+  part["delay_s"] = sample ? Json(tracked.delay_s) : Json(nullptr);
+  part["jitter_s"] = sample ? Json(tracked.jitter_s) : Json(nullptr);
+  part["root_distance_s"] = sample ? Json(tracked.verdict.distance_s) : Json(nullptr);
+  part["questions"] = association.questions;
+  part["samples"] = association.samples;
+  part["rejected"] = association.rejects.total();
+  part["kiss"] = association.kiss;
+  return part;
+}
+
+Json sources_part(const Report& report) {
+  Json list = Json::array();
+  if (!report.sources) return list;
+  for (const client::Tracked& tracked : report.sources->tracked) {
+    const auto source =
+        std::ranges::find(report.sources->sources, tracked.source, &client::SourceReport::id);
+    if (source != report.sources->sources.end()) list.push_back(source_part(*source, tracked));
+  }
+  return list;
+}
+
 Json packets_part(const Totals& totals) {
   Json part;
   part["received"] = totals.received;
@@ -95,6 +144,8 @@ std::string status_json(const Report& report) {
       {"ok", ready.good}, {"why", ready.why}, {"max_error_s", report.ready_max_error_s}};
   status["system"] = system_part(report);
   status["host_clock"] = host_part(report);
+  status["clock"] = clock_part(report);
+  status["sources"] = sources_part(report);
   status["packets"] = packets_part(report.totals);
   Json& listening = status["listening"] = Json::array();
   for (const Endpoint& endpoint : report.listening) listening.push_back(to_string(endpoint));

@@ -47,6 +47,24 @@ TEST(StatusJson, TellsWhatIsServed) {
   EXPECT_EQ(status["reloads"]["error"], 8);
 }
 
+TEST(StatusJson, TellsOfTheSourcesAndTheClockMadeOfThem) {
+  const auto status = json::parse(status_json(report_with_a_source()));
+  EXPECT_EQ(status["clock"]["state"], "synchronised");
+  EXPECT_EQ(status["clock"]["frequency_ppm"], -12.5);
+  ASSERT_EQ(status["sources"].size(), 1u);
+  const auto& source = status["sources"][0];
+  EXPECT_EQ(source["name"], "ntp.example.net");
+  EXPECT_EQ(source["address"], "192.0.2.7:123");
+  EXPECT_EQ(source["verdict"], "falseticker");
+  EXPECT_NE(std::string(source["why"]).find("outside the majority"), std::string::npos);
+  EXPECT_EQ(source["offset_s"], 1.5);
+  EXPECT_TRUE(source["delay_s"].is_null()) << "no sample yet";
+
+  const auto without = json::parse(status_json(sample_report()));
+  EXPECT_TRUE(without["clock"].is_null());
+  EXPECT_TRUE(without["sources"].empty());
+}
+
 TEST(StatusJson, HasNullsForWhatIsNotKnown) {
   Report report = sample_report();
   report.serving = false;
@@ -69,6 +87,9 @@ TEST(StatusJson, SurvivesTextThatIsNoUtf8) {
 }
 
 void collect(const json& value, const std::string& path, std::set<std::string>& paths) {
+  if (value.is_array() && !value.empty() && value[0].is_object()) {
+    return collect(value[0], path + "[]", paths);
+  }
   if (!value.is_object()) {
     paths.insert(path);
     return;
@@ -80,7 +101,7 @@ void collect(const json& value, const std::string& path, std::set<std::string>& 
 
 TEST(StatusJson, EveryFieldStandsInTheDocumentAndTheOtherWayRound) {
   std::set<std::string> rendered;
-  collect(json::parse(status_json(sample_report())), "", rendered);
+  collect(json::parse(status_json(report_with_a_source())), "", rendered);
 
   std::ifstream document(NTP_SOURCE_DIR "/docs/formats/status.md");
   ASSERT_TRUE(document.is_open());
