@@ -1,0 +1,147 @@
+"""A clock made of sources: our own servers upstream, whose clocks are shifted at will; the machine's is never touched."""
+import os, sys, unittest
+from harness import *
+
+PROGRAM = LIBRARY = None
+BELOW = "192.0.2.1"
+
+
+class Sources(unittest.TestCase):
+    def upstream(self, number, **fields):
+        """A server at 127.0.7.number that is synchronised, as far as its kernel says."""
+        kernel = FakeKernel(LIBRARY, maxerror_us=1234, **fields)
+        server = Server(PROGRAM, "--listen", f"127.0.7.{number}:123", "--http", "off", environment=kernel.environment())
+        self.addCleanup(server.__exit__)
+        return kernel, server
+
+    def downstream(self, *numbers, more="", threads="1", **fields):
+        kernel = FakeKernel(LIBRARY, status=STA_UNSYNC, maxerror_us=16_000_000, **fields)
+        text = f"[server]\nlisten = ['{BELOW}:123']\n{more}"
+        text += "".join(f"[[source]]\naddress = '127.0.7.{n}'\nminpoll = -2\nmaxpoll = 0\n" for n in numbers)
+        self.file = tempfile.NamedTemporaryFile("w", suffix=".toml")
+        os.chmod(self.file.name, 0o644)
+        self.file.write(text)
+        self.file.flush()
+        server = Server(PROGRAM, "--config", self.file.name, "--threads", threads, environment=kernel.environment())
+        self.addCleanup(server.__exit__)
+        return kernel, server
+
+    def synchronised(self, server, sources=1):
+        until_answer(lambda r: r.leap == 0, 15.0, "synchronisation", host=BELOW)
+        until(lambda: sum(s["verdict"] in ("selected", "combined") for s in server.status()["sources"]) >= sources, 15.0, "the sources")
+
+    def within_bound(self, reply):
+        """The test's own clock is the upstreams', so it is the truth here."""
+        bound = reply.root_delay / 2 + reply.root_dispersion
+        self.assertGreaterEqual(reply.time, reply.sent - bound)
+        self.assertLessEqual(reply.time, reply.received + bound)
+        return bound
+
+    def test_it_is_synchronised_within_seconds_and_says_how_well(self):
+        self.upstream(1)
+        for threads in ("1", "0"):
+            kernel, server = self.downstream(1, threads=threads)
+            reply = ask(BELOW)
+            self.assertEqual((reply.leap, reply.stratum), (3, 0), "before the first answers nobody knows the time")
+            self.synchronised(server)
+            reply = ask(BELOW)
+            self.assertEqual((reply.stratum, reply.refid), (4, bytes([127, 0, 7, 1])))
+            self.assertLess(self.within_bound(reply), 0.05)
+            self.assertLessEqual(reply.reftime, reply.rec)
+            status = server.status()
+            self.assertEqual(status["clock"]["state"], "synchronised")
+            self.assertEqual(status["sources"][0]["verdict"], "selected")
+            self.assertEqual(server.metric('ntp_clock_state{state="synchronised"}'), 1)
+            server.stop()
+
+    def test_a_host_whose_clock_is_stepped_moves_nothing(self):
+        self.upstream(1)
+        for threads in ("1", "0"):
+            kernel, server = self.downstream(1, threads=threads)
+            self.synchronised(server)
+            for step in (1.0, -1.0, 3600.0, -86400.0, 0.0):
+                kernel.set(step_ns=int(step * 1e9))
+                deadline = time.monotonic() + 1.2  # before, while and after it is noticed
+                while time.monotonic() < deadline:
+                    reply = ask(BELOW)
+                    self.assertEqual(reply.leap, 0)
+                    self.within_bound(reply)
+            server.stop()
+
+    def test_a_host_that_is_wrong_from_the_start_is_not_believed(self):
+        self.upstream(1)
+        kernel, server = self.downstream(1, step_ns=-400 * 86400 * 10**9)
+        self.synchronised(server)
+        self.within_bound(ask(BELOW))
+        self.assertAlmostEqual(server.status()["clock"]["host_offset_s"], -400 * 86400, delta=0.1)
+
+    def test_a_false_source_is_outvoted_and_named(self):
+        for number, step in ((1, 0), (2, 0), (3, 10**9)):
+            self.upstream(number, step_ns=step)
+        kernel, server = self.downstream(1, 2, 3)
+        self.synchronised(server, 2)
+        false = until(lambda: next((s for s in server.status()["sources"] if s["verdict"] == "falseticker"), None), 15.0, "a falseticker")
+        self.assertEqual(false["address"], "127.0.7.3:123")
+        self.assertRegex(false["why"], r"offset \+(1\.0|0\.99)")
+        self.within_bound(ask(BELOW))
+
+    def test_two_that_contradict_each_other_leave_nobody_right(self):
+        self.upstream(1)
+        self.upstream(2, step_ns=10**9)
+        kernel, server = self.downstream(1, 2)
+        until(lambda: all(s["samples"] >= 4 for s in server.status()["sources"]), 15.0, "samples of both")
+        until(lambda: [s["verdict"] for s in server.status()["sources"]] == ["no_majority"] * 2, 5.0, "no majority")
+
+    def test_a_source_that_ends_leaves_a_clock_that_runs_on_with_a_growing_bound(self):
+        _, upstream = self.upstream(1)
+        kernel, server = self.downstream(1)
+        self.synchronised(server)
+        upstream.stop()
+        until(lambda: server.status()["clock"]["state"] == "holdover", 30.0, "holdover")
+        first = self.within_bound(ask(BELOW))
+        until(lambda: self.within_bound(ask(BELOW)) > first, 10.0, "a larger bound")
+        self.upstream(1)
+        until(lambda: server.status()["clock"]["state"] == "synchronised", 30.0, "synchronised again")
+
+    def test_a_source_that_loses_its_time_is_not_believed(self):
+        upstream, _ = self.upstream(1)
+        kernel, server = self.downstream(1)
+        self.synchronised(server)
+        upstream.set(status=STA_UNSYNC, fails=0)  # now it serves LOCL at stratum 10: still a time, but another state
+        upstream.set(maxerror_us=16_000_000)
+        until_answer(lambda r: r.stratum == 11, 15.0, "its stratum is passed on", host=BELOW)
+
+    def test_minsources_are_waited_for(self):
+        self.upstream(1)
+        kernel, server = self.downstream(1, 2, more="[clock]\nminsources = 2\n")
+        until(lambda: any(s["verdict"] == "too_few" for s in server.status()["sources"]), 15.0, "too few")
+        self.assertEqual(ask(BELOW).leap, 3)
+        self.upstream(2)
+        self.synchronised(server, 2)
+
+    def test_a_reload_takes_sources_away_and_brings_them_back(self):
+        self.upstream(1)
+        kernel, server = self.downstream(1)
+        self.synchronised(server)
+        text = f"[server]\nlisten = ['{BELOW}:123']\n"
+        for more, expected in (("", 10), ("[[source]]\naddress = '127.0.7.1'\nminpoll = -2\nmaxpoll = 0\n", 4)):
+            self.file.seek(0)
+            self.file.truncate()
+            self.file.write(text + more)
+            self.file.flush()
+            server.process.send_signal(signal.SIGHUP)
+            until_answer(lambda r: r.stratum == expected, 15.0, f"stratum {expected}", host=BELOW)
+
+    def test_names_are_resolved_and_a_name_that_is_none_stops_nothing(self):
+        self.upstream(1)
+        kernel = FakeKernel(LIBRARY, status=STA_UNSYNC)
+        with Server(PROGRAM, "--listen", f"{BELOW}:123", environment={**kernel.environment(), "NTP_SERVERS": "nowhere.invalid,127.0.7.1"}) as server:
+            self.synchronised(server)
+            server.wait_line("nowhere.invalid.*", 40.0)
+            self.within_bound(ask(BELOW))
+
+
+if __name__ == "__main__":
+    enter_own_network()
+    LIBRARY, PROGRAM = sys.argv.pop(), os.path.abspath(sys.argv.pop())
+    unittest.main(verbosity=2)
