@@ -43,7 +43,9 @@ server::ServerState HostClock::update(const KernelReading& reading,
     state.refid = server::kRefidHost;
     state.root_dispersion_s = view_.error_bound_s;
     state.dispersion_rate = kMaxerrorRate;
-  } else if (policy.unsynchronised == Unsynchronised::local) {
+  } else if (policy.unsynchronised == Unsynchronised::local &&
+             view_.standing !=
+                 HostStanding::suspended) {  // then even the local clock has stood still
     state.leap = wire::Leap::none;
     state.stratum = policy.local_stratum;
     state.refid = server::kRefidLocal;
@@ -60,7 +62,12 @@ void HostClock::notice_reset(const KernelReading& reading) noexcept {
   if (!before_) {
     view_.maxerror_is_meaningless = on_grid;
   } else if (reading.maxerror_us < before_->maxerror_us) {
-    view_.maxerror_is_meaningless = on_grid && reading.maxerror_us <= 4 * kMaxerrorGrowth_us;
+    // It has grown since the reset, which was at some time since the reading before.
+    const auto elapsed = reading.raw - before_->raw + (reading.boot_lead - before_->boot_lead);
+    const auto seconds_since = std::chrono::ceil<std::chrono::seconds>(elapsed).count() + 2;
+    view_.maxerror_is_meaningless =
+        on_grid &&
+        reading.maxerror_us <= std::max<std::int64_t>(4, seconds_since) * kMaxerrorGrowth_us;
     slept_ = false;  // somebody has judged the clock anew
   }
 }

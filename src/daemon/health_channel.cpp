@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "os/unix_socket.h"
+
 namespace ntp::daemon {
 namespace {
 
@@ -56,7 +58,7 @@ HealthChannel::Client* HealthChannel::find(std::uint64_t number) {
 
 void HealthChannel::on_connect() {
   os::Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!fd) return;
+  if (!fd || !os::is_peer_allowed(fd.get())) return;
   if (clients_.size() >= kMaxClients) close(clients_.front()->number);
   auto client = std::make_unique<Client>();
   client->number = ++last_number_;

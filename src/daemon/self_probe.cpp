@@ -30,11 +30,17 @@ Endpoint address_to_ask(Endpoint bound) {
 
 // Workers are chosen by source address: another one in 127.0.0.0/8 asks another worker.
 Endpoint source_to_ask_from(const Endpoint& to, int attempt) {
-  Endpoint from{.address = to.address, .port = 0};
+  Endpoint from{.address = to.address, .port = 0, .scope = to.scope};
   if (to.address.is_v4() && to.address.is_loopback()) {
     from.address.octets[3] = static_cast<std::uint8_t>(1 + attempt);
   }
   return from;
+}
+
+ProbeResult failed(std::string why) {
+  ProbeResult result;
+  result.text = std::move(why);
+  return result;
 }
 
 }  // namespace
@@ -133,23 +139,26 @@ ProbeResult SelfProbe::conclude() const {
     if (target->unreachable) continue;
     if (!target->settled()) {
       // An overload loses our own request as well; those that are answered show that all is alive.
-      if (const auto others = replies_of(target->bound) - target->replies_before; others > 0) {
+      const auto replies = replies_of(target->bound);
+      const auto own = target->replies_before + static_cast<std::uint64_t>(target->tries);
+      if (const auto others = replies > own ? replies - own : 0; others > 0) {
         result.answered = true;
         result.text = fmt::format("UDP {} is overloaded ({} replies meanwhile); ",
                                   to_string(target->bound), others);
         continue;
       }
-      return {false, fmt::format("no answer on UDP {} within {:.1f} s", to_string(target->bound),
-                                 seconds(loop_.now() - started_))};
+      return failed(fmt::format("no answer on UDP {} within {:.1f} s", to_string(target->bound),
+                                seconds(loop_.now() - started_)));
     }
     result.answered = true;
-    if (!target->ours) {
+    if (target->foreign && !target->ours) {
+      result.foreign = true;
       result.text = fmt::format("UDP {} is shared with another process, which answers now; ",
                                 to_string(target->bound));
     }
   }
-  if (targets_.empty()) return {false, "listening nowhere"};
-  if (!result.answered) return {false, "no address of this machine to ask the server from"};
+  if (targets_.empty()) return failed("listening nowhere");
+  if (!result.answered) return failed("no address of this machine to ask the server from");
   const bool overloaded =
       std::ranges::any_of(targets_, [](const auto& t) { return !t->settled() && !t->unreachable; });
   if (!overloaded) {

@@ -15,6 +15,7 @@ namespace ntp::daemon {
 
 struct ProbeResult {
   bool answered = false;  // every listening endpoint gave a right answer
+  bool foreign = false;   // another process answered for one of them
   std::string text;       // for people: "answered in 0.12 ms"
 };
 

@@ -39,6 +39,8 @@ namespace {
 constexpr std::chrono::milliseconds kLongestWait{250};
 constexpr std::chrono::seconds kHttpRetry{5};
 constexpr std::chrono::seconds kNeighbourLook{1};
+constexpr std::chrono::seconds kHealthRetry{5};
+constexpr std::chrono::minutes kSharedAtMost{5};        // before a neighbour on our port is a fault
 constexpr std::chrono::milliseconds kProbeMargin{200};  // to answer before the asker gives up
 
 client::ClientSettings client_settings(const config::Settings& settings) {
@@ -123,6 +125,7 @@ class ServerProcess {
   os::PollLoop::Id http_retry_{};
   RawTime started_ = os::raw_now();
   bool served_once_ = false;
+  bool health_failed_ = false;
   bool socket_activated_ = false;
   std::uint64_t reloads_ = 0;
   std::uint64_t reload_errors_ = 0;
@@ -165,8 +168,7 @@ void ServerProcess::greet() const {
   }
   for (const Endpoint& endpoint : workers_.listening()) {
     log_.info("Local socket:  " + guide_form(endpoint));
-    if (const auto owner = os::udp_port_owner(endpoint, workers_.of(endpoint).size());
-        !owner.empty()) {
+    if (const auto owner = os::udp_port_owner(endpoint, workers_.own_sockets()); !owner.empty()) {
       log_.warning(fmt::format("UDP {} is shared with {}: it answers until it ends",
                                to_string(endpoint), owner));
     }
@@ -196,7 +198,8 @@ void ServerProcess::open_health_channel() {
     another_holds_a_better_place |= listener.error().code == EADDRINUSE;
     failures += (failures.empty() ? "" : "; ") + listener.error().text();
   }
-  log_.warning("`ntp-server healthcheck` will not work: " + failures);
+  if (!health_failed_) log_.warning("`ntp-server healthcheck` will not work yet: " + failures);
+  health_failed_ = true;
 }
 
 void ServerProcess::open_http() {
@@ -243,6 +246,9 @@ std::expected<void, StartFailure> ServerProcess::start_threads() {
 void ServerProcess::arm_housekeeping() {
   http_retry_ = loop_.add_timer([this](RawTime) { open_http(); });
   loop_.every(kLongestWait, [this](RawTime) { housekeeping(); });
+  loop_.every(kHealthRetry, [this](RawTime) {
+    if (!health_) open_health_channel();
+  });
   loop_.every(kNeighbourLook, [this](RawTime) {
     for (const Endpoint& endpoint : workers_.steer_when_alone()) {
       log_.info("UDP " + to_string(endpoint) + " is no longer shared");
@@ -250,7 +256,9 @@ void ServerProcess::arm_housekeeping() {
   });
   if (const auto interval = os::watchdog_interval()) {
     loop_.every(*interval, [this](RawTime) {
-      if (workers_.stalled(loop_.now()) == 0) os::notify_systemd("WATCHDOG=1");
+      const RawTime now = loop_.now();
+      const bool clock_is_kept = now - served_.state.read().at <= server::kStateLifetime;
+      if (workers_.stalled(now) == 0 && clock_is_kept) os::notify_systemd("WATCHDOG=1");
     });
   }
 }
@@ -284,6 +292,9 @@ control::Verdict ServerProcess::liveness(const control::Report& report) const {
   if (!report.served_once) {
     return {false, "has not had time to serve yet: " + control::readiness(report, 0).why};
   }
+  if (report.raw_now - report.state.at > server::kStateLifetime) {
+    return {false, "nobody has looked at the clock for 10 s"};
+  }
   if (report.workers_stalled > 0) {
     return {false, fmt::format("{} of {} workers give no sign of life", report.workers_stalled,
                                report.workers)};
@@ -301,6 +312,11 @@ void ServerProcess::answer_health(const HealthQuestion& question,
     const control::Verdict alive = liveness(now);
     const control::Verdict ready = control::readiness(now, question.max_error_s.value_or(HUGE_VAL));
     if (!probe.answered) return answer("unhealthy: " + probe.text);
+    // A successor waits for its predecessor to end; but not for ever, and another one's time is no
+    // proof of ours.
+    if (probe.foreign && (question.max_error_s || now.uptime_s > seconds(kSharedAtMost))) {
+      return answer("unhealthy: " + probe.text);
+    }
     if (!alive.good) return answer("unhealthy: " + alive.why);
     if (question.max_error_s && !ready.good) return answer("unhealthy: " + ready.why);
     answer(fmt::format("healthy: {}; {}", probe.text, ready.why));

@@ -61,7 +61,7 @@ void Worker::run() noexcept {
 
 // What the queue held when the end came. Under a flood that nobody takes over, not for ever.
 void Worker::drain() noexcept {
-  const RawTime deadline = os::raw_now() + kLongestDrain;
+  const RawTime deadline = std::min(deadline_, os::raw_now() + kLongestDrain);
   while (serve(false) > 0 && os::raw_now() < deadline) {
   }
 }

@@ -33,10 +33,15 @@ class Worker {
   ~Worker() { stop(); }
 
   void start();
-  // Answers what the socket still holds, then ends the thread. Steer new datagrams away before.
-  // Where several are to stop, tell all of them first.
-  void tell_to_stop() noexcept { stopping_ = true; }
+  // Answers what the socket still holds until the deadline, then ends the thread. Steer new
+  // datagrams away before. Where several are to stop, tell all of them first.
+  void tell_to_stop(RawTime deadline) noexcept {
+    deadline_ = deadline;
+    stopping_ = true;
+  }
   void stop();
+  // After stop(): what has arrived since, just before the socket is closed.
+  void drain() noexcept;
 
   // Answers what is there now, a few batches at most, without waiting: the loop has other guests.
   void serve_ready() noexcept;
@@ -55,7 +60,6 @@ class Worker {
   };
 
   void run() noexcept;
-  void drain() noexcept;
   std::size_t serve(bool wait) noexcept;
   std::size_t plan(std::size_t count) noexcept;
   void dispatch(std::size_t pending) noexcept;
@@ -72,6 +76,7 @@ class Worker {
   std::array<Pending, os::UdpBatch::kSlots> pending_{};
   server::Counters counters_;
   Notes notes_;
+  RawTime deadline_ = RawTime::max();  // of the drain; set before stopping_
   std::atomic<bool> stopping_{false};
   std::atomic<bool> ended_{false};
   std::thread thread_;

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "os/clocks.h"
 #include "os/machine.h"
 #include "os/port_owner.h"
 #include "os/privileges.h"
@@ -15,13 +17,14 @@ namespace ntp::daemon {
 namespace {
 
 constexpr std::chrono::seconds kStalled{3};
+constexpr std::chrono::milliseconds kLongestDrain{200};
 
 // What happened, and what to do about it.
 StartFailure explain(const os::Error& error, const Endpoint& endpoint) {
   const std::string where = "UDP " + to_string(endpoint);
   switch (error.code) {
     case EADDRINUSE: {
-      const std::string owner = os::udp_port_owner(endpoint, 0);
+      const std::string owner = os::udp_port_owner(endpoint, {});
       return {fmt::format("cannot bind {}: the port is held by {}. Stop it, or choose another port "
                           "with --listen ADDR:PORT; `ss -ulpn | grep :{}` shows who listens",
                           where, owner.empty() ? "another process" : owner, endpoint.port),
@@ -81,7 +84,6 @@ std::expected<Workers::Group, StartFailure> Workers::open(const Endpoint& endpoi
       return std::unexpected(added.error());
     }
   }
-  group.shared = os::udp_port_shared(group.bound, group.workers.size());
   steer(group);
   return group;
 }
@@ -96,7 +98,7 @@ void Workers::steer(Group& group) const {
 }
 
 std::expected<std::vector<Workers::Group>, StartFailure> Workers::open_all(
-    const std::vector<Endpoint>& endpoints, bool tolerant) const {
+    const std::vector<Endpoint>& endpoints, bool tolerant, bool may_be_none) const {
   std::vector<Group> opened;
   std::expected<void, StartFailure> first_failure;
   for (const Endpoint& endpoint : endpoints) {
@@ -109,15 +111,17 @@ std::expected<std::vector<Workers::Group>, StartFailure> Workers::open_all(
       return std::unexpected(group.error());
     }
   }
-  if (opened.empty() && !first_failure) return std::unexpected(first_failure.error());
+  if (opened.empty() && !first_failure && !may_be_none)
+    return std::unexpected(first_failure.error());
   return opened;
 }
 
 std::expected<void, StartFailure> Workers::bind(const std::vector<Endpoint>& endpoints,
                                                 bool tolerant) {
-  auto opened = open_all(endpoints, tolerant);
+  auto opened = open_all(endpoints, tolerant, false);
   if (!opened) return std::unexpected(opened.error());
   groups_ = std::move(*opened);
+  for (Group& group : groups_) group.shared = is_shared(group);
   return {};
 }
 
@@ -166,23 +170,28 @@ std::expected<void, StartFailure> Workers::start() {
 // A successor on the same port stands behind our members in the group: from now on it gets what
 // arrives, while we answer what our queues hold. Without one the kernel falls back to us.
 void Workers::retire(std::span<Group* const> groups) {
-  const auto steer_past = [](const Group& group, std::uint32_t members) {
-    if (group.adopted) return;
-    (void)os::steer_by_source(group.workers[0]->fd(), group.bound.address.is_v4(), members,
+  const RawTime deadline = os::raw_now() + kLongestDrain;
+  const auto steer_past_ours = [](const Group& group) {
+    if (group.adopted || group.workers.empty()) return;
+    (void)os::steer_by_source(group.workers[0]->fd(), group.bound.address.is_v4(), 1,
                               static_cast<std::uint32_t>(group.workers.size()));
   };
   for (Group* group : groups) {
-    steer_past(*group, static_cast<std::uint32_t>(group->workers.size()));
-    for (const auto& worker : group->workers) worker->tell_to_stop();
+    steer_past_ours(*group);
+    for (const auto& worker : group->workers) worker->tell_to_stop(deadline);
   }
   for (Group* group : groups) {
-    for (const auto& worker : group->workers) {
-      worker->stop();
-      retired_.add(worker->counters());
+    for (const auto& worker : group->workers) worker->stop();
+  }
+  // Each socket is looked into once more just before it is closed. The kernel then puts the group's
+  // last member, a successor's, into its place: what was steered behind ours is one further down.
+  for (Group* group : groups) {
+    while (!group->workers.empty()) {
+      group->workers.back()->drain();
+      retired_.add(group->workers.back()->counters());
+      group->workers.pop_back();
+      steer_past_ours(*group);
     }
-    // A member that closes is replaced by the last of the group: only the successor's first keeps
-    // its place until all of ours are gone.
-    steer_past(*group, 1);
   }
 }
 
@@ -203,7 +212,7 @@ std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& e
   }
   std::vector<Group> opened;
   if (!added.empty()) {
-    auto result = open_all(added, tolerant);
+    auto result = open_all(added, tolerant, added.size() < endpoints.size());
     if (!result) return std::unexpected(result.error());
     opened = std::move(*result);
   }
@@ -223,6 +232,16 @@ std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& e
   return {};
 }
 
+bool Workers::is_shared(const Group& group) const {
+  return os::udp_port_shared(group.bound, own_sockets());
+}
+
+std::vector<std::uint64_t> Workers::own_sockets() const {
+  std::vector<std::uint64_t> inodes;
+  for (const Worker* worker : all()) inodes.push_back(os::socket_inode(worker->fd()));
+  return inodes;
+}
+
 std::vector<Endpoint> Workers::unsteered() const {
   std::vector<Endpoint> endpoints;
   for (const Group& group : groups_) {
@@ -234,8 +253,9 @@ std::vector<Endpoint> Workers::unsteered() const {
 std::vector<Endpoint> Workers::steer_when_alone() {
   std::vector<Endpoint> endpoints;
   for (Group& group : groups_) {
-    if (!group.shared || os::udp_port_shared(group.bound, group.workers.size())) continue;
-    group.shared = false;
+    if (group.adopted || group.workers.size() < 2) continue;  // nothing to choose from
+    const bool shared_before = std::exchange(group.shared, is_shared(group));
+    if (!shared_before || group.shared) continue;
     steer(group);
     endpoints.push_back(group.bound);
   }

@@ -55,8 +55,9 @@ class Workers {
   std::vector<Endpoint> listening() const;  // as bound: the kernel's port where 0 was asked
   std::vector<Worker*> all() const;
   std::vector<Worker*> of(const Endpoint& bound) const;
-  control::Totals totals() const;  // never falls, workers that ended included
-  int stalled(RawTime now) const;  // threads without a sign of life for over 3 s
+  std::vector<std::uint64_t> own_sockets() const;  // inodes
+  control::Totals totals() const;                  // never falls, workers that ended included
+  int stalled(RawTime now) const;                  // threads without a sign of life for over 3 s
 
  private:
   struct Group {
@@ -71,9 +72,10 @@ class Workers {
 
   std::expected<Group, StartFailure> open(const Endpoint& endpoint) const;
   std::expected<std::vector<Group>, StartFailure> open_all(const std::vector<Endpoint>& endpoints,
-                                                           bool tolerant) const;
+                                                           bool tolerant, bool may_be_none) const;
   std::expected<void, StartFailure> add_socket(Group& group, os::Fd fd) const;
   std::expected<void, StartFailure> start(Group& group) const;
+  bool is_shared(const Group& group) const;
   void steer(Group& group) const;
   void retire(std::span<Group* const> groups);
 

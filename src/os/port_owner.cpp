@@ -1,5 +1,6 @@
 #include "os/port_owner.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -79,27 +80,32 @@ std::string process_with_socket(const std::vector<std::uint64_t>& inodes) {
   return {};
 }
 
-std::vector<std::uint64_t> sockets_of(const Endpoint& endpoint, std::size_t own) {
+std::vector<std::uint64_t> sockets_of_others(const Endpoint& endpoint,
+                                             const std::vector<std::uint64_t>& own) {
   std::vector<std::uint64_t> inodes;
   collect_inodes("/proc/net/udp", true, endpoint, inodes);
-  // Our own IPv6 wildcard takes IPv6 only: beside it, only another one can be a neighbour of IPv4.
-  if (!endpoint.address.is_v4() || own == 0) {
-    collect_inodes("/proc/net/udp6", false, endpoint, inodes);
-  }
+  collect_inodes("/proc/net/udp6", false, endpoint, inodes);
+  std::erase_if(inodes,
+                [&own](std::uint64_t inode) { return std::ranges::find(own, inode) != own.end(); });
   return inodes;
 }
 
 }  // namespace
 
-std::string udp_port_owner(const Endpoint& endpoint, std::size_t own) {
-  const auto inodes = sockets_of(endpoint, own);
-  if (inodes.size() <= own) return {};
+std::string udp_port_owner(const Endpoint& endpoint, const std::vector<std::uint64_t>& own) {
+  const auto inodes = sockets_of_others(endpoint, own);
+  if (inodes.empty()) return {};
   std::string owner = process_with_socket(inodes);
   return owner.empty() ? "another process" : owner;
 }
 
-bool udp_port_shared(const Endpoint& endpoint, std::size_t own) {
-  return sockets_of(endpoint, own).size() > own;
+bool udp_port_shared(const Endpoint& endpoint, const std::vector<std::uint64_t>& own) {
+  return !sockets_of_others(endpoint, own).empty();
+}
+
+std::uint64_t socket_inode(int fd) noexcept {
+  struct stat status{};
+  return ::fstat(fd, &status) == 0 ? status.st_ino : 0;
 }
 
 }  // namespace ntp::os

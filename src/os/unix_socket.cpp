@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -60,13 +61,20 @@ std::expected<Fd, Error> listen_unix(const std::string& path) {
   if (::lstat(path.c_str(), &old) == 0 && S_ISSOCK(old.st_mode)) ::unlink(path.c_str());
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return std::unexpected(Error::last("open a Unix socket"));
-  const mode_t before = ::umask(0177);
+  const mode_t before = ::umask(0111);
   const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address);
   const int code = errno;
   ::umask(before);
   if (bound != 0) return std::unexpected(Error{"listen on " + path, code});
   if (::listen(fd.get(), 8) != 0) return std::unexpected(Error::last("listen on " + path));
   return fd;
+}
+
+bool is_peer_allowed(int fd) noexcept {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+         (peer.uid == 0 || peer.uid == ::geteuid());
 }
 
 std::expected<std::string, Error> ask_unix(const std::string& path, std::string_view line,

@@ -17,9 +17,13 @@ namespace ntp::os {
 // Never an abstract name: those belong to the network namespace, which two containers may share.
 std::vector<std::string> health_socket_paths(const std::string& configured);
 
-// A listening, non-blocking socket of mode 0600. A dead predecessor's file is replaced; a living
-// one's is an error (EADDRINUSE).
+// A listening, non-blocking socket that everybody may connect to: look who it is with
+// is_peer_allowed(), since a root without CAP_DAC_OVERRIDE obeys the mode of a file. A dead
+// predecessor's file is replaced; a living one's is an error (EADDRINUSE).
 std::expected<Fd, Error> listen_unix(const std::string& path);
+
+// True when the process at the other end is root's or our own user's.
+bool is_peer_allowed(int fd) noexcept;
 
 // Sends one line and returns the line that comes back, without its end.
 std::expected<std::string, Error> ask_unix(const std::string& path, std::string_view line,

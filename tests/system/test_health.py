@@ -121,7 +121,33 @@ class Health(unittest.TestCase):
         self.expect(server, 0, "^healthy")
         for s in idle:
             s.close()
-        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+
+    def test_the_channel_is_for_root_and_the_servers_own_user(self):
+        """By who calls, not by the file's mode: a root without CAP_DAC_OVERRIDE obeys that."""
+        kernel, server = self.start()
+        healthcheck = (PROGRAM, "healthcheck", "--socket", server.environment["NTP_SERVER_HEALTH_SOCKET"])
+        bare = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+        for who, code in ((bare, 0), ((*bare, "--reuid=65532", "--regid=65532", "--clear-groups"), 0), ((*bare, "--reuid=61998", "--regid=61998", "--clear-groups"), 1)):
+            done = subprocess.run([*who, *healthcheck], capture_output=True, text=True)
+            self.assertEqual(done.returncode, code, f"{who}: {done.stdout}")
+
+    def test_a_clock_that_nobody_looks_at_is_noticed(self):
+        kernel, server = self.start("--listen", "127.0.0.1:123", "--threads", "1")
+        self.expect(server, 0, "^healthy")
+        tids = sorted(int(t) for t in os.listdir(f"/proc/{server.process.pid}/task"))
+        keeper = next(t for t in tids if t != server.process.pid and not self.waits_for_datagrams(server, t))
+        with FrozenThread(keeper):
+            until(lambda: server.healthcheck()[0] == 1, 15, "unhealthy")
+            self.expect(server, 1, "nobody has looked at the clock")
+        until(lambda: server.healthcheck()[0] == 0, 3, "healthy again")
+
+    def test_a_stranger_on_the_same_port_proves_nothing_of_ours(self):
+        kernel, server = self.start()
+        _, neighbour = self.start("--http", "off")
+        neighbour.wait_line("shared with ntp-server .pid")
+        code, text = neighbour.healthcheck("--max-error", "1s")
+        self.assertEqual(code, 1, text)
+        self.assertRegex(text, "shared with another process")
 
 
 if __name__ == "__main__":

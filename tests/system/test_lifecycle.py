@@ -89,12 +89,12 @@ class Lifecycle(unittest.TestCase):
             self.assertEqual(server.stop()[0], 0)
 
     def test_a_successor_on_the_same_port_takes_over_without_a_lost_request(self):
-        for threads in ("1", "2"):
-            old = self.server("--threads", threads, "--listen", "127.0.0.1:123", "--http", "off")
+        for before, after in (("1", "1"), ("2", "2"), ("8", "1"), ("2", "0"), ("0", "2")):
+            old = self.server("--threads", before, "--listen", "127.0.0.1:123", "--http", "off")
             load = Load(4000)
             load.start()
             until(lambda: load.sent > 1000, what="load")
-            new = self.server("--threads", threads, "--listen", "127.0.0.1:123")
+            new = self.server("--threads", after, "--listen", "127.0.0.1:123")
             new.wait_line("shared with ntp-server")
             sent = load.sent
             until(lambda: load.sent > sent + 2000, what="load with both")
@@ -248,6 +248,19 @@ class Lifecycle(unittest.TestCase):
             until(lambda: len([l for l in server.lines if "reloaded" in l or "stays in force" in l]) > number, what=f"reload {number}")
         self.assertEqual(load.finish(), 0, f"of {load.sent}")
         self.assertEqual(load.wrong, 0)
+
+    def test_a_listener_that_is_replaced_under_load_loses_nothing(self):
+        for threads in ("2", "0"):
+            path = self.config("[server]\nlisten = ['127.0.0.1:1123']\n")
+            server = self.server("--config", path, "--threads", threads)
+            load = Load(3000, port=1123)
+            load.start()
+            for number in range(10):
+                sent = load.sent
+                self.rewrite(server, path, f"[server]\nlisten = ['{('0.0.0.0', '127.0.0.1')[number % 2]}:1123']\n", "configuration reloaded")
+                until(lambda: load.sent > sent + 300, what="load")
+            self.assertEqual(load.finish(), 0, f"of {load.sent}")
+            server.stop()
 
     def test_a_taken_http_port_is_retried_and_never_stops_the_service(self):
         with socket.socket() as taken:
