@@ -1,36 +1,14 @@
 // The kernel's word about its clock, any word, reading after reading: what is served is honest.
-#include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "check.h"
 #include "clock/host_clock.h"
+#include "input.h"
 #include "server/responder.h"
 
 namespace {
 
 using namespace ntp;
-
-// Takes numbers off the front of the input; zeros when it is used up.
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
-  bool empty() const { return size_ == 0; }
-
-  template <typename T>
-  T take() {
-    T value{};
-    const std::size_t n = std::min(size_, sizeof value);
-    std::memcpy(&value, data_, n);
-    data_ += n;
-    size_ -= n;
-    return value;
-  }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t size_;
-};
 
 void check_state(const server::ServerState& state, const clock::HostClock& host,
                  const clock::HostPolicy& policy, RawTime now) {
@@ -52,7 +30,7 @@ void check_state(const server::ServerState& state, const clock::HostClock& host,
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  Input input(data, size);
+  fuzz::Input input(data, size);
   const auto flags = input.take<std::uint8_t>();
   const clock::HostPolicy policy{.unsynchronised = (flags & 1) != 0 ? clock::Unsynchronised::refuse
                                                                     : clock::Unsynchronised::local};
