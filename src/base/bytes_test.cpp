@@ -47,5 +47,15 @@ TEST(Bytes, EveryWidthComesBackAsItWasWritten) {
   EXPECT_TRUE(in.ok());
 }
 
+TEST(ByteReader, TakesWhatItIsAskedForAndStopsAtTheEnd) {
+  const std::array bytes = {std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}, std::byte{5}};
+  ByteReader in(bytes);
+  EXPECT_EQ(in.take(2).data(), bytes.data());
+  EXPECT_EQ(in.take(0).size(), 0u);
+  EXPECT_EQ(in.read<std::uint8_t>(), 3);
+  EXPECT_EQ(in.take(3).size(), 0u);
+  EXPECT_FALSE(in.ok());
+}
+
 }  // namespace
 }  // namespace ntp

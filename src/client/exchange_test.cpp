@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <set>
 
 namespace ntp::client {
 namespace {
@@ -62,6 +63,16 @@ TEST(MakeRequest, TellsNothingButTheNonce) {  // RELIABILITY A35: forty octets o
   const auto bytes = reply_of(make_request(kNonce));
   EXPECT_EQ(bytes[0], std::byte{0x23});
   for (std::size_t i = 1; i < 40; ++i) EXPECT_EQ(bytes[i], std::byte{0}) << i;
+}
+
+TEST(Describe, SaysOfEveryMismatchSomethingElse) {
+  std::set<std::string_view> all;
+  for (const auto mismatch :
+       {Mismatch::malformed, Mismatch::not_a_reply, Mismatch::not_ours, Mismatch::kiss}) {
+    EXPECT_FALSE(describe(mismatch).empty());
+    all.insert(describe(mismatch));
+  }
+  EXPECT_EQ(all.size(), 4u);
 }
 
 }  // namespace

@@ -132,5 +132,12 @@ TEST(Environment, SaysWhatTheOtherImagesVariablesDoNotDoHere) {
   EXPECT_TRUE(off->settings.warnings.empty());
 }
 
+TEST(Environment, FindsThePortOfAServiceBehindANameThatHasTheWordToo) {
+  // A service called ntp-server-port-map.
+  EXPECT_EQ(first_problem({{"NTP_SERVER_PORT_MAP_PORT_123_UDP_ADDR", "10.96.0.7"}}), "none");
+  EXPECT_EQ(first_problem({{"NTP_SERVER_PORT_MAP_PORT_ABC", "10.96.0.7"}}),
+            "environment NTP_SERVER_PORT_MAP_PORT_ABC: unknown setting");
+}
+
 }  // namespace
 }  // namespace ntp::config

@@ -140,6 +140,27 @@ TEST(Load, BlamesTheSourceOfValuesThatDoNotGoTogether) {
             "synchronised"});
 }
 
+TEST(Load, ShowsOnlyTheBeginningOfALongValue) {
+  const std::string text(5000, 'x');
+  const auto loaded = load_text("log.level = '" + text + "'\n");
+  ASSERT_FALSE(loaded.has_value());
+  const std::string told = to_string(loaded.error().front());
+  EXPECT_NE(told.find("xxx\"…"), std::string::npos) << told;
+  EXPECT_LT(told.size(), 300u);
+}
+
+TEST(Load, RefusesMoreAddressesThanSocketsMakeSense) {
+  const auto list = [](int size) {
+    std::string text;
+    for (int i = 0; i < size; ++i) text += "192.0.2.1:" + std::to_string(1000 + i) + ' ';
+    return load({.environment = {{"NTP_SERVER_SERVER_LISTEN", text}}});
+  };
+  EXPECT_TRUE(list(64).has_value());
+  const auto refused = list(65);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(to_string(refused.error().front()).find("has over 64 addresses"), std::string::npos);
+}
+
 TEST(Load, WarnsOfALocalStratumThatHidesTheLossOfSynchronisation) {
   const auto local = load_text("[server]\nstratum = 10\n");
   ASSERT_TRUE(local.has_value());

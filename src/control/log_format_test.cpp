@@ -153,5 +153,20 @@ TEST(LogLimiter, LeavesAQuietSpeakerAlone) {
   }
 }
 
+TEST(LogLimiter, TellsOfThoseSuppressedOnceTheFloodIsOver) {
+  LogLimiter limiter;
+  RawTime now{1000s};
+  EXPECT_FALSE(limiter.settle(now).granted) << "there is nothing to tell";
+  for (int i = 0; i < 17; ++i) limiter.ask(now);
+  EXPECT_FALSE(limiter.settle(now).granted) << "nor is there a line left for it";
+  now += 100ms;
+  const auto permit = limiter.settle(now);
+  EXPECT_TRUE(permit.granted);
+  EXPECT_EQ(permit.suppressed, 7u);
+  EXPECT_FALSE(limiter.settle(now + 1s).granted) << "it is told once";
+  EXPECT_FALSE(limiter.ask(now).granted) << "the line that told was paid for";
+  EXPECT_TRUE(limiter.ask(now + 200ms).granted);
+}
+
 }  // namespace
 }  // namespace ntp::control

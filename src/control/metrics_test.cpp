@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <map>
 #include <set>
 #include <sstream>
@@ -147,6 +148,15 @@ TEST(Metrics, EveryFamilyHasItsCommentsOnceAndBeforeItsSamples) {
     }
   }
   EXPECT_GE(families.size(), 30u);
+}
+
+TEST(Metrics, ANumberThatIsNoneIsWrittenAsPrometheusReadsIt) {
+  Report report = sample_report();
+  report.uptime_s = std::numeric_limits<double>::quiet_NaN();
+  report.host.error_bound_s = -std::numeric_limits<double>::infinity();
+  const auto all = samples(metrics(report));
+  EXPECT_EQ(all.at("ntp_uptime_seconds"), "NaN");
+  EXPECT_EQ(all.at("ntp_host_clock_error_bound_seconds"), "-Inf");
 }
 
 }  // namespace

@@ -79,6 +79,18 @@ TEST(StatusJson, HasNullsForWhatIsNotKnown) {
   EXPECT_FALSE(status["host_clock"].contains("maxerror_s"));
 }
 
+TEST(StatusJson, NamesEveryLeapIndicator) {
+  const std::pair<wire::Leap, const char*> names[] = {{wire::Leap::none, "none"},
+                                                      {wire::Leap::insert, "insert"},
+                                                      {wire::Leap::remove, "delete"},
+                                                      {wire::Leap::unknown, "unknown"}};
+  for (const auto& [leap, name] : names) {
+    Report report = sample_report();
+    report.state.leap = leap;
+    EXPECT_EQ(json::parse(status_json(report))["system"]["leap"], name);
+  }
+}
+
 TEST(StatusJson, SurvivesTextThatIsNoUtf8) {
   Report report = sample_report();
   report.version = "\xff\"\n\x1b";
