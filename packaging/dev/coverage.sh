@@ -24,7 +24,7 @@ run_tests() {  # LABEL [ARGS…]
 }
 
 summary() {
-  gcovr --root . "$tree" -j "$(nproc)" --filter 'src/' --exclude '.*_test\.cpp' --json-summary "$1"
+  gcovr --root . "$tree" -j "$(nproc)" --filter 'src/' --exclude '.*(_test\.(cpp|h)|_fixture\.h|/sample_report\.h)' --json-summary "$1"
 }
 
 run_tests unit -j "$(nproc)"
