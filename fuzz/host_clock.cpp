@@ -37,6 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   clock::HostClock host(-20);
   RawTime raw{std::chrono::seconds(1000)};
   RealTime real{std::chrono::seconds(1'790'000'000)};
+  std::chrono::nanoseconds lead{};  // grows while the machine sleeps
   for (int i = 0; i < 16 && !input.empty(); ++i) {
     const auto bits = input.take<std::uint8_t>();
     clock::KernelReading reading;
@@ -51,7 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     real += std::chrono::microseconds(input.take<std::int32_t>());
     reading.real = real;
     reading.raw = raw;
-    reading.suspended = std::chrono::milliseconds(input.take<std::uint8_t>());
+    lead += std::chrono::milliseconds(input.take<std::uint8_t>());
+    reading.boot_lead = lead;
     check_state(host.update(reading, policy), host, policy, raw);
   }
   return 0;
