@@ -20,7 +20,7 @@ class Random {
   }
   double uniform() noexcept {
     return (static_cast<double>(bits() >> 11) + 0.5) * 0x1p-53;
-  }                                                               // (0, 1)
+  }  // (0, 1)
   double exponential() noexcept { return -std::log(uniform()); }  // mean 1
   double normal() noexcept {
     return std::sqrt(2 * exponential()) * std::cos(2 * std::numbers::pi * uniform());
