@@ -56,7 +56,7 @@ control::Report report_of(fuzz::Input& input) {
     if (endpoint.address.is_v4()) endpoint.scope = 0;
     report.listening.push_back(endpoint);
   }
-  if (input.take_bool()) report.sources = control::sample_report().sources;
+  if (input.take_bool()) report.sources = control::report_with_a_source().sources;
   report.version = input.take_text();
   return report;
 }

@@ -159,5 +159,27 @@ TEST(Metrics, ANumberThatIsNoneIsWrittenAsPrometheusReadsIt) {
   EXPECT_EQ(all.at("ntp_host_clock_error_bound_seconds"), "-Inf");
 }
 
+TEST(Metrics, TellOfTheSourcesAndTheClockMadeOfThem) {
+  EXPECT_FALSE(samples(metrics(sample_report())).contains("ntp_clock_frequency_ppm"));
+  auto all = samples(metrics(report_with_a_source()));
+  const std::string source = "{name=\"ntp.example.net\",address=\"192.0.2.7:123\"}";
+  EXPECT_EQ(all.at("ntp_clock_state{state=\"synchronised\"}"), "1");
+  EXPECT_EQ(all.at("ntp_clock_state{state=\"cold\"}"), "0");
+  EXPECT_EQ(all.at("ntp_clock_frequency_ppm"), "-12.5");
+  EXPECT_EQ(all.at("ntp_source_used" + source), "0");
+  EXPECT_EQ(all.at("ntp_source_falseticker" + source), "1");
+  EXPECT_EQ(all.at("ntp_source_reach" + source), "0");
+  EXPECT_EQ(all.at("ntp_source_offset_seconds" + source), "1.5");
+
+  Report report = report_with_a_source();
+  auto view = *report.sources;
+  view.tracked[0].estimate.reset();
+  view.tracked.push_back({.source = 99});  // gone since
+  report.sources = std::make_shared<SourceView>(view);
+  all = samples(metrics(report));
+  EXPECT_EQ(all.at("ntp_source_offset_seconds" + source), "NaN");
+  EXPECT_EQ(all.at("ntp_source_delay_seconds" + source), "NaN");
+}
+
 }  // namespace
 }  // namespace ntp::control
