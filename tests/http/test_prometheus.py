@@ -55,14 +55,20 @@ class PrometheusTest(unittest.TestCase):
         cls.server = Server(PROGRAM, "run", environment=cls.kernel.environment())
         until(ask, what="an NTP reply")
         cls.metrics = cls.server.get("/metrics")[1]
+        kernel = FakeKernel(LIBRARY)
+        with Server(PROGRAM, "run", "--listen", "127.0.8.1", "--http", "127.0.0.1:9560", "--source", "127.0.8.2", "--threads", "0",
+                    environment=kernel.environment()) as with_sources:
+            cls.metrics_of_sources = with_sources.get("/metrics", port=9560)[1]
+        cls.known = set().union(*(series_names(m) | families(m) for m in (cls.metrics, cls.metrics_of_sources)))
 
     @classmethod
     def tearDownClass(cls):
         cls.server.__exit__()
 
     def test_the_output_passes_promtools_lint(self):
-        done = promtool("check", "metrics", text=self.metrics)
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        for metrics in (self.metrics, self.metrics_of_sources):
+            done = promtool("check", "metrics", text=metrics)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
         bad = promtool("check", "metrics", text="# TYPE x counter\nx 1\n")
         self.assertNotEqual(bad.returncode, 0, "the lint can fail")
 
@@ -79,25 +85,23 @@ class PrometheusTest(unittest.TestCase):
         self.assertEqual(names, fired)
 
     def test_rules_and_alerts_use_metrics_that_exist(self):
-        known = series_names(self.metrics) | families(self.metrics)
         for name in ("rules.yml", "alerts.yml", "tests.yml"):
             with open(os.path.join(PACKAGING, name)) as rules:
                 used = mentioned(rules.read())
-            self.assertEqual(used - known, set(), name)
+            self.assertEqual(used - self.known, set(), name)
             self.assertTrue(used)
 
     def test_the_dashboard_uses_metrics_that_exist(self):
         with open(BOARD) as file:
             board = json.load(file)
-        known = series_names(self.metrics)
         expressions = [t["expr"] for p in board["panels"] for t in p.get("targets", [])]
         self.assertGreater(len(expressions), 30)
         for expression in expressions:
             used = mentioned(expression)
             self.assertTrue(used, expression)
-            self.assertEqual(used - known, set(), expression)
+            self.assertEqual(used - self.known, set(), expression)
         for variable in board["templating"]["list"]:
-            self.assertEqual(mentioned(str(variable["query"])) - known, set())
+            self.assertEqual(mentioned(str(variable["query"])) - self.known, set())
 
     def test_the_dashboards_expressions_are_promql(self):
         with open(BOARD) as file:
@@ -129,8 +133,8 @@ class PrometheusTest(unittest.TestCase):
 
     def test_the_document_lists_every_metric(self):
         with open(os.path.join(ROOT, "docs", "operate", "metrics.md")) as file:
-            documented = dict(re.findall(r"^\| `([a-z0-9_]+)(?:\{\w+\})?` \| (\w+) \|", file.read(), re.M))
-        written = dict(re.findall(r"^# TYPE (\S+) (\S+)", self.metrics, re.M))
+            documented = dict(re.findall(r"^\| `([a-z0-9_]+)(?:\{[\w,]+\})?` \| (\w+) \|", file.read(), re.M))
+        written = dict(re.findall(r"^# TYPE (\S+) (\S+)", self.metrics + self.metrics_of_sources, re.M))
         self.assertEqual(documented, written)
 
     def test_a_real_prometheus_scrapes_it_and_evaluates_the_rules(self):
