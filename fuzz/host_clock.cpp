@@ -14,7 +14,8 @@ void check_state(const server::ServerState& state, const clock::HostClock& host,
                  const clock::HostPolicy& policy, RawTime now) {
   const bool synchronised = host.view().standing == clock::HostStanding::synchronised;
   NTP_CHECK(state.synchronised == synchronised);
-  const bool serves = synchronised || policy.unsynchronised == clock::Unsynchronised::local;
+  const bool serves = synchronised || (policy.unsynchronised == clock::Unsynchronised::local &&
+                                       host.view().standing != clock::HostStanding::suspended);
   NTP_CHECK((state.leap != wire::Leap::unknown) == serves);  // G9
   if (synchronised) {
     NTP_CHECK(host.view().error_bound_s >= 0);
