@@ -91,7 +91,12 @@ int show(const CommandLine& line) {
 int healthcheck(const CommandLine& line) {
   auto options = line.healthcheck;
   if (options.socket.empty()) {
-    if (const auto loaded = load(line)) options.socket = loaded->settings.health_socket;
+    const auto files = os::read_config_files(line.config);
+    options.socket =
+        config::load_what_is_good({.files = files.value_or(std::vector<config::FileText>{}),
+                                   .environment = os::environment(),
+                                   .flags = line.flags})
+            .health_socket;
   }
   return run_healthcheck(options);
 }

@@ -138,12 +138,26 @@ Entries read_flags(const std::vector<FlagValue>& flags) {
   return out;
 }
 
-std::expected<Loaded, Problems> load(const Sources& sources) {
+namespace {
+
+Loaded apply_all(const Sources& sources, Problems& problems) {
   Loaded loaded{.settings = defaults(), .origins = std::vector<Origin>(options().size())};
-  Problems problems;
   for (const auto& file : sources.files) apply(read_toml(file), loaded, problems);
   apply(read_environment(sources.environment), loaded, problems);
   apply(read_flags(sources.flags), loaded, problems);
+  return loaded;
+}
+
+}  // namespace
+
+Settings load_what_is_good(const Sources& sources) {
+  Problems ignored;
+  return apply_all(sources, ignored).settings;
+}
+
+std::expected<Loaded, Problems> load(const Sources& sources) {
+  Problems problems;
+  Loaded loaded = apply_all(sources, problems);
   loaded.settings.server.listen_is_default =
       origin_of(loaded, "server.listen").kind == Origin::Kind::fallback;
   if (problems.empty()) check_together(loaded, problems);

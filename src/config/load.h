@@ -72,6 +72,10 @@ struct Loaded {
 // Everything that is wrong is reported, values that another source overrides included.
 std::expected<Loaded, Problems> load(const Sources& sources);
 
+// What can be read of it: whatever is wrong keeps its default. For `healthcheck`, whose server may
+// have been started before the configuration became bad.
+Settings load_what_is_good(const Sources& sources);
+
 // One file and nothing else; for the fuzzer and for tests.
 std::expected<Loaded, Problems> load_text(std::string_view toml,
                                           std::string_view name = "ntp.toml");

@@ -200,5 +200,16 @@ TEST(ExitCode, SaysWhoHasToActFirst) {
   EXPECT_EQ(exit_code(Problems{file, unreadable, flag}), 77);
 }
 
+TEST(LoadWhatIsGood, KeepsTheDefaultsOfWhatIsWrong) {
+  const auto load_text_leniently = [](std::string text) {
+    return load_what_is_good({.files = {{.name = "ntp.toml", .text = std::move(text)}}});
+  };
+  EXPECT_EQ(load_text_leniently("[server]\nstratum = 99\nstratun = 1\n[health]\nsocket = '/x'\n")
+                .health_socket,
+            "/x");
+  EXPECT_EQ(load_text_leniently("[health]\nsocket = 5\n").health_socket, "");
+  EXPECT_EQ(load_text_leniently("[health\nsocket = '/x'\n").health_socket, "") << "not even TOML";
+}
+
 }  // namespace
 }  // namespace ntp::config

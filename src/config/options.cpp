@@ -186,6 +186,7 @@ constexpr std::array kOptions{
            .help = "path of the Unix socket that the healthcheck command asks; empty for the first "
                    "usable of $RUNTIME_DIRECTORY/health.sock, /run/ntp-server/health.sock and "
                    "/dev/shm/ntp-server.health.sock; off for none",
+           .reloadable = true,
            .read = [](Settings& s, const Given& g) { read_socket_path(g, s.health_socket); },
            .show = [](const Settings& s) { return quote(s.health_socket); }},
 

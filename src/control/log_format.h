@@ -43,6 +43,8 @@ class LogLimiter {
   Permit ask(RawTime now) noexcept;
   // For whoever falls silent after a flood: granted when there is something untold and a line left.
   Permit settle(RawTime now) noexcept;
+  // Lines that were lost before anybody could ask.
+  void add_suppressed(std::uint64_t lines) noexcept { suppressed_ += lines; }
 
  private:
   static constexpr std::chrono::nanoseconds kLine = std::chrono::milliseconds(100);

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kMaxLine = 128;
 constexpr std::chrono::milliseconds kMaxTimeout{60'000};
+constexpr std::chrono::seconds kLook{5};  // for clients that have fallen asleep
 
 }  // namespace
 
@@ -25,12 +26,10 @@ std::optional<HealthQuestion> parse_question(const std::string& line) {
   if (!(in >> word >> timeout_ms) || word != "health" || timeout_ms <= 0) return std::nullopt;
   HealthQuestion question{.timeout = std::min(std::chrono::milliseconds(timeout_ms), kMaxTimeout),
                           .max_error_s = {}};
+  if ((in >> std::ws).eof()) return question;
   double max_error_s = 0;
-  if (in >> max_error_s) {
-    question.max_error_s = max_error_s;
-  } else if (!in.eof()) {
-    return std::nullopt;
-  }
+  if (!(in >> max_error_s) || !(in >> std::ws).eof()) return std::nullopt;
+  question.max_error_s = max_error_s;
   return question;
 }
 
@@ -43,10 +42,16 @@ std::string to_line(const HealthQuestion& question) {
 HealthChannel::HealthChannel(os::PollLoop& loop, os::Fd listener, std::string path, Ask ask)
     : loop_(loop), listener_(std::move(listener)), path_(std::move(path)), ask_(std::move(ask)) {
   watch_ = loop_.watch(listener_.get(), POLLIN, [this](short) { on_connect(); });
+  patience_ = loop_.every(kLook, [this](RawTime now) {
+    while (!clients_.empty() && now - clients_.front()->since > kMaxTimeout + kLook) {
+      close(clients_.front()->number);
+    }
+  });
 }
 
 HealthChannel::~HealthChannel() {
   loop_.unwatch(watch_);
+  loop_.remove_timer(patience_);
   for (const auto& client : clients_) loop_.unwatch(client->watch);
   ::unlink(path_.c_str());
 }
@@ -62,6 +67,7 @@ void HealthChannel::on_connect() {
   if (clients_.size() >= kMaxClients) close(clients_.front()->number);
   auto client = std::make_unique<Client>();
   client->number = ++last_number_;
+  client->since = loop_.now();
   client->watch =
       loop_.watch(fd.get(), POLLIN, [this, number = client->number](short) { on_input(number); });
   client->fd = std::move(fd);

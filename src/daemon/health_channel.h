@@ -22,7 +22,8 @@ struct HealthQuestion {
 std::optional<HealthQuestion> parse_question(const std::string& line);
 std::string to_line(const HealthQuestion& question);
 
-// At most kMaxClients at a time, each for a few seconds; the oldest gives way. Service thread only.
+// At most kMaxClients at a time, none for longer than the longest timeout; the oldest gives way.
+// Service thread only.
 class HealthChannel {
  public:
   static constexpr std::size_t kMaxClients = 8;
@@ -37,6 +38,7 @@ class HealthChannel {
     os::Fd fd;
     os::PollLoop::Id watch{};
     std::uint64_t number = 0;
+    RawTime since{};
     std::string text;
     bool asked = false;
   };
@@ -52,6 +54,7 @@ class HealthChannel {
   std::string path_;
   Ask ask_;
   os::PollLoop::Id watch_{};
+  os::PollLoop::Id patience_{};
   std::uint64_t last_number_ = 0;
   std::vector<std::unique_ptr<Client>> clients_;
 };

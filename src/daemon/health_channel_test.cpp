@@ -23,6 +23,7 @@ TEST(HealthQuestion, ComesBackFromItsLine) {
 
 TEST(HealthQuestion, GarbageIsNoQuestionAndTheWaitIsBounded) {
   for (const char* line : {"", "health", "health x", "health 0", "health -5", "health 5 x",
+                           "health 5 -", "health 5 1e999", "health 5 0.1 0.2", "health 5 0.1x",
                            "GET / HTTP/1.1", "health 99999999999999999999"}) {
     EXPECT_FALSE(parse_question(line).has_value()) << line;
   }

@@ -31,11 +31,18 @@ void Log::info(std::string message, Fields fields) {
 void Log::debug(std::string message, Fields fields) {
   write(config::LogLevel::debug, std::move(message), std::move(fields));
 }
+void Log::always(std::string message, Fields fields) {
+  print(config::LogLevel::info, std::move(message), std::move(fields));
+}
+
+void Log::write(config::LogLevel level, std::string message, Fields fields) {
+  if (level > level_.load(std::memory_order_relaxed)) return;
+  print(level, std::move(message), std::move(fields));
+}
 
 // One write(2) a line: lines of several threads do not mix. A reader that is gone or has fallen
 // asleep is no reason to stop serving: what it does not take is lost.
-void Log::write(config::LogLevel level, std::string message, Fields fields) {
-  if (level > level_.load(std::memory_order_relaxed)) return;
+void Log::print(config::LogLevel level, std::string message, Fields fields) {
   const RealTime now = os::real_now();
   const auto unix_s = std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count();
   const control::LogEvent event{

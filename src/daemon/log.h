@@ -21,9 +21,12 @@ class Log {
   void warning(std::string message, Fields fields = {});
   void info(std::string message, Fields fields = {});
   void debug(std::string message, Fields fields = {});
+  // At level info, whatever the configured level: what an operator must always find in the log.
+  void always(std::string message, Fields fields = {});
 
  private:
   void write(config::LogLevel level, std::string message, Fields fields);
+  void print(config::LogLevel level, std::string message, Fields fields);
 
   std::atomic<bool> reader_sleeps_{false};  // it did not take the last line: no more waiting
   std::atomic<config::LogLevel> level_{config::LogLevel::info};

@@ -125,7 +125,8 @@ class ServerProcess {
   os::PollLoop::Id http_retry_{};
   RawTime started_ = os::raw_now();
   bool served_once_ = false;
-  bool health_failed_ = false;
+  bool health_failed_ = false;  // and has been told
+  bool http_failed_ = false;    // likewise
   bool socket_activated_ = false;
   std::uint64_t reloads_ = 0;
   std::uint64_t reload_errors_ = 0;
@@ -167,7 +168,7 @@ void ServerProcess::greet() const {
                     to_string(endpoint)));
   }
   for (const Endpoint& endpoint : workers_.listening()) {
-    log_.info("Local socket:  " + guide_form(endpoint));
+    log_.always("Local socket:  " + guide_form(endpoint));
     if (const auto owner = os::udp_port_owner(endpoint, workers_.own_sockets()); !owner.empty()) {
       log_.warning(fmt::format("UDP {} is shared with {}: it answers until it ends",
                                to_string(endpoint), owner));
@@ -208,10 +209,14 @@ void ServerProcess::open_http() {
   if (!settings_.http.listen) return;
   auto listener = http::listen_on(*settings_.http.listen);
   if (!listener) {
-    log_.warning("HTTP is not served yet, trying again: " + listener.error().text());
+    if (!http_failed_) {
+      log_.warning("HTTP is not served yet, trying again every 5 s: " + listener.error().text());
+    }
+    http_failed_ = true;
     loop_.arm(http_retry_, loop_.now() + kHttpRetry);
     return;
   }
+  http_failed_ = false;
   http_.emplace(loop_, std::move(*listener), routes(),
                 http::Options{.date = [this]() -> std::optional<RealTime> {
                   const auto state = served_.state.read();
@@ -279,6 +284,7 @@ void ServerProcess::print_requests() {
       tell_suppressed(permit);
       if (permit.granted) log_.info(std::move(line));
     }
+    request_lines_.add_suppressed(worker->take_dropped_notes());
   }
   tell_suppressed(request_lines_.settle(loop_.now()));
 }
@@ -405,7 +411,6 @@ void ServerProcess::apply(config::Settings next) {
   next.server.threads = settings_.server.threads;
   next.server.uid = settings_.server.uid;
   next.server.gid = settings_.server.gid;
-  next.health_socket = settings_.health_socket;
   if (next.server.listen != settings_.server.listen && socket_activated_) {
     log_.warning("server.listen has changed, but systemd's sockets are served");
   } else if (next.server.listen != settings_.server.listen) {
@@ -420,9 +425,10 @@ void ServerProcess::apply(config::Settings next) {
     }
     watch_workers();
     for (const Endpoint& endpoint : workers_.listening()) {
-      log_.info("Local socket:  " + guide_form(endpoint));
+      log_.always("Local socket:  " + guide_form(endpoint));
     }
   }
+  const bool health_moved = next.health_socket != settings_.health_socket;
   settings_ = std::move(next);
   log_.configure(settings_.log);
   auto policy = served_.policy.read();
@@ -430,7 +436,15 @@ void ServerProcess::apply(config::Settings next) {
   policy.log_requests = settings_.log.requests;
   served_.policy.publish(policy);
   timekeeper_.configure(time_settings(settings_));
-  if (http_moved) open_http();
+  if (health_moved) {
+    health_failed_ = false;
+    health_.reset();
+    open_health_channel();
+  }
+  if (http_moved) {
+    http_failed_ = false;
+    open_http();
+  }
   for (const std::string& warning : settings_.warnings) log_.warning(warning);
   ++reloads_;
   log_.info("configuration reloaded");

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "base/ip.h"
 #include "base/random.h"
@@ -50,6 +51,11 @@ class Worker {
   const Endpoint& local() const noexcept { return local_; }
   const server::Counters& counters() const noexcept { return counters_; }
   Notes& notes() noexcept { return notes_; }
+  // How many were lost since the last call because nobody took them in time. Service thread only.
+  std::uint64_t take_dropped_notes() noexcept {
+    const std::uint64_t told = std::exchange(notes_told_, notes_.dropped());
+    return notes_told_ - told;
+  }
 
  private:
   // A reply that waits for its transmit stamp.
@@ -76,6 +82,7 @@ class Worker {
   std::array<Pending, os::UdpBatch::kSlots> pending_{};
   server::Counters counters_;
   Notes notes_;
+  std::uint64_t notes_told_ = 0;
   RawTime deadline_ = RawTime::max();  // of the drain; set before stopping_
   std::atomic<bool> stopping_{false};
   std::atomic<bool> ended_{false};

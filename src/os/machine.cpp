@@ -11,9 +11,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <string_view>
 
+#include "os/cgroup.h"
 #include "os/clocks.h"
 
 namespace ntp::os {
@@ -30,27 +30,13 @@ void on_signal(int number) noexcept {
   (number == SIGHUP ? reload_flag : stop_flag).store(true, std::memory_order_relaxed);
 }
 
-// Processors that the container's CPU quota amounts to; infinity without one.
-double cgroup_quota() {
-  std::string quota;
-  double period = 0;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period && quota != "max") {
-    return std::atof(quota.c_str()) / period;
-  }
-  double us = -1;
-  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-  std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  if (v1_quota >> us && v1_period >> period && us > 0 && period > 0) return us / period;
-  return HUGE_VAL;
-}
-
 }  // namespace
 
 int automatic_workers() {
   cpu_set_t set;
   CPU_ZERO(&set);
   const int processors = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  const double allowed = std::min<double>(processors, std::ceil(cgroup_quota()));
+  const double allowed = std::min<double>(processors, std::ceil(cpu_quota()));
   return std::clamp(static_cast<int>(std::min<double>(allowed, kMaxWorkers)), 1, kMaxWorkers);
 }
 

@@ -166,6 +166,7 @@ class Server:
         self.scratch = tempfile.TemporaryDirectory()
         os.chmod(self.scratch.name, 0o777)
         clean.setdefault("NTP_SERVER_HEALTH_SOCKET", os.path.join(self.scratch.name, "health.sock"))
+        clean = {name: value for name, value in clean.items() if value is not None}
         self.environment = clean
         self.process = subprocess.Popen([*prefix, program, *arguments], env=clean, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, errors="replace", **more)

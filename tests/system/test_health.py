@@ -131,6 +131,30 @@ class Health(unittest.TestCase):
             done = subprocess.run([*who, *healthcheck], capture_output=True, text=True)
             self.assertEqual(done.returncode, code, f"{who}: {done.stdout}")
 
+    def test_a_configuration_gone_bad_or_moved_leaves_the_check_right(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o777)
+            path = os.path.join(folder, "ntp.toml")
+
+            def write(text):
+                with open(path, "w") as file:
+                    file.write(text)
+
+            def check():
+                return subprocess.run([PROGRAM, "healthcheck", "--config", path], capture_output=True, text=True, env={}).returncode
+            write(f"[health]\nsocket = '{folder}/one.sock'\n")
+            kernel = FakeKernel(LIBRARY)
+            server = Server(PROGRAM, "--config", path, environment={**kernel.environment(), "NTP_SERVER_HEALTH_SOCKET": None})
+            self.addCleanup(server.__exit__)
+            self.assertEqual(check(), 0)
+            write(f"[server]\nstratum = 99\nstratun = 1\n[health]\nsocket = '{folder}/one.sock'\n")
+            self.assertEqual(check(), 0, "the server runs on as it was started")
+            write(f"[health]\nsocket = '{folder}/two.sock'\n")
+            self.assertEqual(check(), 1, "nobody has told the server yet")
+            server.process.send_signal(signal.SIGHUP)
+            until(lambda: check() == 0, 5, "the socket at its new place")
+            self.assertFalse(os.path.exists(f"{folder}/one.sock"))
+
     def test_a_clock_that_nobody_looks_at_is_noticed(self):
         kernel, server = self.start("--listen", "127.0.0.1:123", "--threads", "1")
         self.expect(server, 0, "^healthy")

@@ -115,12 +115,19 @@ class Serving(unittest.TestCase):
                     server.wait_line(f"Sent to 127.0.0.1:{port}$")
                 server.stop()
                 self.assertEqual(any("Sent to" in line for line in server.lines), expected)
+        with Server(PROGRAM, "--log-level", "error", "--listen", "127.0.0.1:123", wait=False) as server:
+            server.wait_line(r"Local socket:  \('127.0.0.1', 123\)")
 
     def test_request_lines_are_rate_limited_and_say_so(self):
         with Server(PROGRAM, "--log-requests", "--listen", "127.0.0.1:123") as server:
             for _ in range(300):
                 ask()
             server.wait_line("suppressed [0-9]+ lines")
+
+            def accounted_for():
+                told = sum(int(m[1]) for l in server.lines if (m := re.search(r"suppressed (\d+) lines", l)))
+                return told + len([l for l in server.lines if "Sent to" in l or "Received" in l])
+            until(lambda: accounted_for() == 600, 5, "every line printed or told of")  # Received and Sent to of each
             self.assertLess(len([l for l in server.lines if "Sent to" in l or "Received" in l]), 100)
 
     def test_time_in_the_log_is_local_with_its_offset(self):
