@@ -33,7 +33,7 @@ def machine(lab, suite):
         lab.docker.attempt("rm", "--force", "--volumes", name)
 
 
-def from_nothing(lab, suite):
+def from_nothing(lab, suite, *, tests):
     with machine(lab, suite) as name:
         lab.docker("exec", "--detach", "--workdir", SOURCE, name, "sh", "-c", "./dev run >/run.log 2>&1")
         address = lab.docker.inspect(name, "{{.NetworkSettings.IPAddress}}")
@@ -44,15 +44,16 @@ def from_nothing(lab, suite):
             lab.note(log)
         lab.docker("exec", "--workdir", SOURCE, name, "./dev", "build", timeout=BUILD_S)
         lab.docker("exec", "--workdir", SOURCE, name, "build/release/ntp-server", "--version")
-        lab.docker("exec", "--workdir", SOURCE, name, "./dev", "test", "--unit", timeout=BUILD_S)
+        if tests:
+            lab.docker("exec", "--workdir", SOURCE, name, "./dev", "test", "--unit", timeout=BUILD_S)
         expect(answer["version"] == 4, str(answer))
 
 
-@group.check("Debian 12, nothing installed: ./dev run answers, ./dev build and the unit tests work")
+@group.check("Debian 12, nothing installed: ./dev run answers, ./dev build works")
 def bookworm(lab):
-    from_nothing(lab, "bookworm")
+    from_nothing(lab, "bookworm", tests=False)  # CI is such a machine, and runs them
 
 
 @group.check("Debian 13, nothing installed: ./dev run answers, ./dev build and the unit tests work")
 def trixie(lab):
-    from_nothing(lab, "trixie")
+    from_nothing(lab, "trixie", tests=True)

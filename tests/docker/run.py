@@ -43,8 +43,7 @@ def run_check(lab, group, title, function):
         print(f"FAIL {group.name}: {title}\n     " + traceback.format_exc().replace("\n", "\n     "), flush=True)
         return False
     shown = f" [{detail}]" if detail else ""
-    lab.note(f"took {time.monotonic() - start:.1f} s")
-    print(f"ok   {group.name}: {title}{shown}", flush=True)
+    print(f"ok   {group.name}: {title}{shown} ({time.monotonic() - start:.0f} s)", flush=True)
     return True
 
 
