@@ -1,5 +1,5 @@
 """What the system tests share: a network of their own, the program, the kernel's clock faked, NTP by hand."""
-import ctypes, json, mmap, os, re, signal, socket, struct, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request
+import ctypes, json, mmap, os, re, signal, socket, struct, subprocess, sys, tempfile, threading, time, unittest, urllib.error, urllib.request
 
 STA_INS, STA_DEL, STA_UNSYNC, STA_NANO = 0x10, 0x20, 0x40, 0x2000
 UNIX_IN_NTP = 2208988800
@@ -61,6 +61,15 @@ class FakeKernel:
     def environment(self):
         preload = self.library
         return {"LD_PRELOAD": preload, "FAKE_KERNEL": self.file.name}
+
+
+SANITIZED = bool(os.environ.get("NTP_SERVER_SANITIZED"))  # set for the programs that are built with a sanitizer
+SANITIZERS_WORDS = re.compile(r"(Address|Thread|Leak|Memory)Sanitizer|runtime error:")
+
+
+def not_sanitized(test):
+    """For what a sanitizer changes: memory, threads of its own, start-up."""
+    return unittest.skipIf(SANITIZED, "says nothing of a sanitized program")(test)
 
 
 class FrozenThread:
@@ -166,6 +175,7 @@ class Server:
         self.scratch = tempfile.TemporaryDirectory()
         os.chmod(self.scratch.name, 0o777)
         clean.setdefault("NTP_SERVER_HEALTH_SOCKET", os.path.join(self.scratch.name, "health.sock"))
+        clean.update({name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")})
         clean = {name: value for name, value in clean.items() if value is not None}
         self.environment = clean
         self.process = subprocess.Popen([*prefix, program, *arguments], env=clean, stdout=subprocess.PIPE,
@@ -240,5 +250,8 @@ class Server:
             self.process.kill()
         self.process.wait()
         self.reader.join(2)
+        found = [line for line in self.lines if SANITIZERS_WORDS.search(line)]
         self.process.stdout.close()
         self.scratch.cleanup()
+        if found:
+            raise AssertionError("\n".join(self.lines))

@@ -137,19 +137,19 @@ class Serving(unittest.TestCase):
         with Server(PROGRAM, environment={"TZ": "Mars/Olympus"}) as server:
             server.wait_line("warning .*TZ=Mars/Olympus is not a time zone")
 
-    def test_without_ipv6_the_default_addresses_still_serve(self):
-        path = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
-        with open(path, "w") as f:
-            f.write("1")
-        try:
-            with Server(PROGRAM) as server:
+    def test_without_ipv6_the_default_addresses_still_serve_and_a_named_one_is_refused(self):
+        without = {"LD_PRELOAD": os.path.join(os.path.dirname(LIBRARY), "libno_ipv6.so")}
+        for threads in ("1", "0"):
+            with Server(PROGRAM, "--threads", threads, environment=without) as server:
                 self.assertIsNotNone(ask())
-        finally:
-            with open(path, "w") as f:
-                f.write("0")
-            for command in ("addr add ::1/128 dev lo", "addr add 2001:db8::1/64 dev outside nodad", "addr add 2001:db8::2/64 dev outside nodad"):
-                subprocess.run(["ip", "-6", *command.split()], stderr=subprocess.DEVNULL)
+                self.assertIsNone(ask("::1", timeout=0.3))
+                self.assertTrue(any("Local socket:  ('0.0.0.0', 123)" in line for line in server.lines))
+                self.assertFalse(any("Local socket:  ('::'" in line for line in server.lines))
+        done = subprocess.run([PROGRAM, "--listen", "[::]:123"], env=without, capture_output=True, text=True, timeout=10)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stdout + done.stderr, r"error .*\[::\]:123.*Address family not supported")
 
+    @not_sanitized
     def test_memory_does_not_grow_with_requests(self):
         """Counted by the kernel: no page is touched anew, so nothing is allocated."""
         with Server(PROGRAM, "--threads", "1", "--listen", "127.0.0.1:123") as server:
