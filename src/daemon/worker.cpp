@@ -52,7 +52,7 @@ void Worker::stop() {
 
 void Worker::run() noexcept {
   os::block_signals();
-  while (!stopping_.load(std::memory_order_relaxed)) {
+  while (!stopping_.load(std::memory_order_acquire)) {  // with deadline_
     if (serve(true) == 0 && batch_.failure() != 0) ::poll(nullptr, 0, kPauseAfterFailure_ms);
   }
   drain();
