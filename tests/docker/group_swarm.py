@@ -2,7 +2,7 @@
 import json
 import os
 
-from lab import REPOSITORY, Group, expect, until
+from lab import REPOSITORY, Group, expect, run, until
 
 group = Group("swarm")
 STACK = "ntp"
@@ -78,6 +78,14 @@ def deployed(lab):
     deploy(lab, lab.image)
     until("three running tasks", DEPLOY_S, all_run(lab, lab.image))
     every_node_answers(lab)
+    # The README's words, which need a swarm.
+    seen = lab.node("service", "ls")
+    expect(f" {SERVICE} " in seen and "3/3" in seen, seen)
+    seen = lab.node("service", "ps", SERVICE)
+    expect(seen.count("Running") == 3, seen)
+    followed = run("timeout", "3", "docker", "service", "logs", "-f", SERVICE, check=False,
+                   env=dict(os.environ, DOCKER_HOST=lab.nodes.host(1)))
+    expect(followed.returncode == 124 and followed.stdout.count("Local socket:") >= 3, followed.stdout)
 
 
 @group.check("the service is what stack.yml says: global, host-mode port, health, rollback, limits, restart")

@@ -155,6 +155,7 @@ class Health(unittest.TestCase):
             until(lambda: check() == 0, 5, "the socket at its new place")
             self.assertFalse(os.path.exists(f"{folder}/one.sock"))
 
+    @not_sanitized
     def test_a_clock_that_nobody_looks_at_is_noticed(self):
         kernel, server = self.start("--listen", "127.0.0.1:123", "--threads", "1")
         self.expect(server, 0, "^healthy")
