@@ -82,7 +82,7 @@ def deployed(lab):
     seen = lab.node("service", "ls")
     expect(f" {SERVICE} " in seen and "3/3" in seen, seen)
     seen = lab.node("service", "ps", SERVICE)
-    expect(seen.count("Running") == 3, seen)
+    expect(seen.count("Running") == 6, seen)  # desired and current state of three
     followed = run("timeout", "3", "docker", "service", "logs", "-f", SERVICE, check=False,
                    env=dict(os.environ, DOCKER_HOST=lab.nodes.host(1)))
     expect(followed.returncode == 124 and followed.stdout.count("Local socket:") >= 3, followed.stdout)
