@@ -142,6 +142,16 @@ TEST(LogLimiter, AFloodOfAMillionLeavesAtMostAHundredAndTenLinesInTenSeconds) {
   EXPECT_GE(told, 980'000u) << "those suppressed are accounted for";
 }
 
+TEST(LogLimiter, TellsOfLinesThatWereLostBeforeAnybodyAsked) {
+  LogLimiter limiter;
+  const RawTime now{1000s};
+  limiter.add_suppressed(5);
+  EXPECT_EQ(limiter.ask(now).suppressed, 5u);
+  limiter.add_suppressed(7);
+  EXPECT_EQ(limiter.settle(now).suppressed, 7u);
+  EXPECT_FALSE(limiter.settle(now).granted) << "once";
+}
+
 TEST(LogLimiter, LeavesAQuietSpeakerAlone) {
   LogLimiter limiter;
   RawTime now{};  // also at the very beginning of time

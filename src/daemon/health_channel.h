@@ -22,8 +22,8 @@ struct HealthQuestion {
 std::optional<HealthQuestion> parse_question(const std::string& line);
 std::string to_line(const HealthQuestion& question);
 
-// At most kMaxClients at a time, none for longer than the longest timeout; the oldest gives way.
-// Service thread only.
+// At most kMaxClients at a time, none for much longer than the longest timeout; the oldest gives
+// way. Service thread only.
 class HealthChannel {
  public:
   static constexpr std::size_t kMaxClients = 8;

@@ -1,6 +1,14 @@
 #include "daemon/health_channel.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "os/unix_socket.h"
 
 namespace ntp::daemon {
 namespace {
@@ -28,6 +36,35 @@ TEST(HealthQuestion, GarbageIsNoQuestionAndTheWaitIsBounded) {
     EXPECT_FALSE(parse_question(line).has_value()) << line;
   }
   EXPECT_EQ(parse_question("health 9999999")->timeout, milliseconds(60'000));
+}
+
+TEST(HealthChannel, ClosesACallerThatHasFallenAsleep) {
+  char folder[] = "/tmp/health-channel-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  const std::string path = std::string(folder) + "/health.sock";
+  auto listener = os::listen_unix(path);
+  ASSERT_TRUE(listener) << listener.error().text();
+  RawTime now{std::chrono::seconds(1000)};
+  os::PollLoop loop([&now] { return now; });
+  {
+    HealthChannel channel(loop, std::move(*listener), path,
+                          [](const HealthQuestion&, const HealthChannel::Answer&) {});
+    const os::Fd caller(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    ASSERT_EQ(::connect(caller.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+              0);
+    loop.run_once(milliseconds(0));
+    char octet = 0;
+    now += std::chrono::seconds(60);
+    loop.run_once(milliseconds(0));
+    EXPECT_EQ(::recv(caller.get(), &octet, 1, 0), -1) << "the longest question may still come";
+    now += std::chrono::seconds(10);
+    loop.run_once(milliseconds(0));
+    EXPECT_EQ(::recv(caller.get(), &octet, 1, 0), 0);
+  }
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

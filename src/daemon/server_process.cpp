@@ -37,9 +37,8 @@ namespace {
 
 // A signal that arrives just before poll(2) is seen this much later at worst.
 constexpr std::chrono::milliseconds kLongestWait{250};
-constexpr std::chrono::seconds kHttpRetry{5};
 constexpr std::chrono::seconds kNeighbourLook{1};
-constexpr std::chrono::seconds kHealthRetry{5};
+constexpr std::chrono::seconds kRetry{5};  // of a health channel or HTTP that could not be had
 constexpr std::chrono::minutes kSharedAtMost{5};        // before a neighbour on our port is a fault
 constexpr std::chrono::milliseconds kProbeMargin{200};  // to answer before the asker gives up
 
@@ -95,8 +94,10 @@ class ServerProcess {
   void drop_privileges();
   std::expected<void, StartFailure> start_threads();
   void greet() const;
-  void open_health_channel();
-  void open_http();
+  // Whether a failure is news; then the timers try again.
+  enum class Try { first, again };
+  void open_health_channel(Try attempt);
+  void open_http(Try attempt);
   void watch_workers();
   void arm_housekeeping();
   void housekeeping();
@@ -125,8 +126,6 @@ class ServerProcess {
   os::PollLoop::Id http_retry_{};
   RawTime started_ = os::raw_now();
   bool served_once_ = false;
-  bool health_failed_ = false;  // and has been told
-  bool http_failed_ = false;    // likewise
   bool socket_activated_ = false;
   std::uint64_t reloads_ = 0;
   std::uint64_t reload_errors_ = 0;
@@ -176,7 +175,7 @@ void ServerProcess::greet() const {
   }
 }
 
-void ServerProcess::open_health_channel() {
+void ServerProcess::open_health_channel(Try attempt) {
   if (settings_.health_socket == "off") return;
   std::string failures;
   bool another_holds_a_better_place = false;
@@ -199,24 +198,23 @@ void ServerProcess::open_health_channel() {
     another_holds_a_better_place |= listener.error().code == EADDRINUSE;
     failures += (failures.empty() ? "" : "; ") + listener.error().text();
   }
-  if (!health_failed_) log_.warning("`ntp-server healthcheck` will not work yet: " + failures);
-  health_failed_ = true;
+  if (attempt == Try::first) {
+    log_.warning("`ntp-server healthcheck` will not work yet: " + failures);
+  }
 }
 
-void ServerProcess::open_http() {
+void ServerProcess::open_http(Try attempt) {
   http_.reset();
   loop_.disarm(http_retry_);
   if (!settings_.http.listen) return;
   auto listener = http::listen_on(*settings_.http.listen);
   if (!listener) {
-    if (!http_failed_) {
+    if (attempt == Try::first) {
       log_.warning("HTTP is not served yet, trying again every 5 s: " + listener.error().text());
     }
-    http_failed_ = true;
-    loop_.arm(http_retry_, loop_.now() + kHttpRetry);
+    loop_.arm(http_retry_, loop_.now() + kRetry);
     return;
   }
-  http_failed_ = false;
   http_.emplace(loop_, std::move(*listener), routes(),
                 http::Options{.date = [this]() -> std::optional<RealTime> {
                   const auto state = served_.state.read();
@@ -249,10 +247,10 @@ std::expected<void, StartFailure> ServerProcess::start_threads() {
 }
 
 void ServerProcess::arm_housekeeping() {
-  http_retry_ = loop_.add_timer([this](RawTime) { open_http(); });
+  http_retry_ = loop_.add_timer([this](RawTime) { open_http(Try::again); });
   loop_.every(kLongestWait, [this](RawTime) { housekeeping(); });
-  loop_.every(kHealthRetry, [this](RawTime) {
-    if (!health_) open_health_channel();
+  loop_.every(kRetry, [this](RawTime) {
+    if (!health_) open_health_channel(Try::again);
   });
   loop_.every(kNeighbourLook, [this](RawTime) {
     for (const Endpoint& endpoint : workers_.steer_when_alone()) {
@@ -437,14 +435,10 @@ void ServerProcess::apply(config::Settings next) {
   served_.policy.publish(policy);
   timekeeper_.configure(time_settings(settings_));
   if (health_moved) {
-    health_failed_ = false;
     health_.reset();
-    open_health_channel();
+    open_health_channel(Try::first);
   }
-  if (http_moved) {
-    http_failed_ = false;
-    open_http();
-  }
+  if (http_moved) open_http(Try::first);
   for (const std::string& warning : settings_.warnings) log_.warning(warning);
   ++reloads_;
   log_.info("configuration reloaded");
@@ -478,9 +472,9 @@ int ServerProcess::run() {
     log_.error(started.error().text);
     return started.error().exit_code;
   }
-  open_health_channel();
+  open_health_channel(Try::first);
   arm_housekeeping();
-  open_http();
+  open_http(Try::first);
   os::notify_systemd("READY=1\nSTATUS=serving");
   log_.info("ready", {{"start", fmt::format("{:.1f}ms", seconds(loop_.now() - started_) * 1e3)}});
   while (!os::stop_requested()) {
