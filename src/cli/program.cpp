@@ -91,12 +91,9 @@ int show(const CommandLine& line) {
 int healthcheck(const CommandLine& line) {
   auto options = line.healthcheck;
   if (options.socket.empty()) {
-    const auto files = os::read_config_files(line.config);
-    options.socket =
-        config::load_what_is_good({.files = files.value_or(std::vector<config::FileText>{}),
-                                   .environment = os::environment(),
-                                   .flags = line.flags})
-            .health_socket;
+    const auto sources = read_sources(line).value_or(
+        config::Sources{.environment = os::environment(), .flags = line.flags});
+    options.socket = config::load_what_is_good(sources).health_socket;
   }
   return run_healthcheck(options);
 }
