@@ -193,7 +193,8 @@ constexpr std::array kOptions{
     Option{.key = "log.level", .fallback = "info",
            .flag = "--log-level", .argument = "LEVEL",
            .expects = R"("error", "warning", "info" or "debug")",
-           .help = "least severe messages to log: error, warning, info or debug",
+           .help = "least severe messages to log: error, warning, info or debug; the addresses "
+                   "served are logged whatever this is",
            .reloadable = true,
            .read = [](Settings& s, const Given& g) { read_enum(g, s.log.level); },
            .show = [](const Settings& s) { return show_enum(kLevels, s.log.level); },
