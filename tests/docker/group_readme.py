@@ -13,7 +13,7 @@ IMAGE = f"ntp-server:{VERSION}"
 # What the README shows and another check runs in the same words. The title must exist.
 ELSEWHERE = {
     "./dev run": ("fresh", "Debian 12, nothing installed: ./dev run answers"),
-    "./dev test": ("fresh", "Debian 12, nothing installed: ./dev run answers"),
+    "./dev test": ("fresh", "Debian 13, nothing installed: ./dev run answers, ./dev build and the unit tests work"),
     f"./dev image {VERSION}": ("image", "./dev image TAG: program, label and tag agree"),
     "docker stack deploy -c stack.yml ntp": ("swarm", "stack.yml is deployed"),
     "docker service ls": ("swarm", "stack.yml is deployed"),

@@ -63,7 +63,7 @@ class FakeKernel:
         return {"LD_PRELOAD": preload, "FAKE_KERNEL": self.file.name}
 
 
-SANITIZED = bool(os.environ.get("NTP_SERVER_SANITIZED"))  # set for the programs that are built with a sanitizer
+SANITIZED = bool(os.environ.get("PROGRAM_IS_SANITIZED"))  # set for the programs that are built with a sanitizer
 SANITIZERS_WORDS = re.compile(r"(Address|Thread|Leak|Memory)Sanitizer|runtime error:")
 
 
