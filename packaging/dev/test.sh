@@ -38,6 +38,7 @@ ctest_of() {  # PRESET LABEL [ARGS…]
 docker_stage() {
   local builder='' result=0
   if [[ " ${stages[*]} " == *" asan tsan fuzz "* ]]; then
+    install_packages build test clang || return  # not meanwhile: Docker's tests install packages too
     (for preset in asan tsan fuzz; do nice -n 19 ./dev build "$preset"; done >build/test-ahead.log 2>&1) &
     builder=$!
   fi

@@ -144,8 +144,11 @@ def every_reply_echoes_its_request(lab, tshark):
     assert unanswered == 0, [row for waiting in asked.values() for row in waiting][:3]
 
 
-def checks(lab):
+def check_of_delays(lab):
     lab.check("chronyd with chronyc: every one of its ten tests passes", ["chrony"], lambda p: chronyc_calls_us_good(lab, p))
+
+
+def checks(lab):
     lab.check("ntpsec's ntpd with ntpq: system peer, no flash bit", ["ntpsec"], lambda p: ntpq_calls_us_good(lab, p))
     lab.check("check_ntp_peer: mode 6 gets silence", ["monitoring-plugins-basic"], lambda p: check_ntp_peer_gets_silence(lab, p))
     for family, address in (("IPv4", lab.synced.v4), ("IPv6", lab.synced.v6)):

@@ -145,6 +145,8 @@ def main():
     for name, package in lab.packages.items():
         print(f"#     {name} {package if isinstance(package, str) else package.version}")
     lab.build_network()
+    monitors.check_of_delays(lab)  # alone: chronyd takes the waits of a busy machine for those of the path
+    lab.run_queue()
     for part in (clients, monitors, peers, service):
         part.checks(lab)
     lab.run_queue()

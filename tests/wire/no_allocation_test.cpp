@@ -15,13 +15,6 @@ namespace {
 std::atomic<std::uint64_t> allocations{0};
 }
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define NTP_SANITIZER_OWNS_NEW  // it cannot be replaced there, so nothing is counted
-#endif
-#endif
-
-#ifndef NTP_SANITIZER_OWNS_NEW
 void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size != 0 ? size : 1)) return memory;
@@ -29,15 +22,11 @@ void* operator new(std::size_t size) {
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-#endif
 
 namespace ntp::wire_test {
 namespace {
 
 TEST(GoldenRules, NoPacketCostsAnAllocation) {
-#ifdef NTP_SANITIZER_OWNS_NEW
-  GTEST_SKIP() << "allocations cannot be counted under this sanitizer";
-#endif
   const auto cases = read_case_table(case_table_path());
   ASSERT_GT(allocations, 1000u) << "nothing is counted";
   const wire::Header clock = server::describe_clock({}, RawTime{});
