@@ -70,6 +70,10 @@ for name in "${stages[@]}"; do
   echo "=== $name: $verdict in $((SECONDS - start)) s"
 done
 
+for name in ${broken[@]+"${broken[@]}"}; do  # once more, where it is looked for
+  echo "=== what failed in $name"
+  grep -E -A 8 '^ *FAIL|Failed  |Error|error:|Failure$|WARNING: .*Sanitizer' "build/test-$name.log" | tail -n 80
+done
 [ ${#broken[@]} -eq 0 ] || { echo "failed stages: ${broken[*]}"; [ "$failed" -gt 0 ] || failed=${#broken[@]}; }
 echo "$passed passed, $failed failed"
 [ ${#broken[@]} -eq 0 ]

@@ -168,9 +168,9 @@ std::expected<void, StartFailure> Workers::start() {
 }
 
 // A successor on the same port stands behind our members in the group: from now on it gets what
-// arrives, while we answer what our queues hold. Without one the kernel falls back to us.
+// arrives, while we answer what our queues hold. Where there is none, another of our own sockets
+// may take it (0.0.0.0 after 192.0.2.1), once ours has left the kernel's choice.
 void Workers::retire(std::span<Group* const> groups) {
-  const RawTime deadline = os::raw_now() + kLongestDrain;
   const auto steer_past_ours = [](const Group& group) {
     if (group.adopted || group.workers.empty()) return;
     (void)os::steer_by_source(group.workers[0]->fd(), group.bound.address.is_v4(), 1,
@@ -178,6 +178,12 @@ void Workers::retire(std::span<Group* const> groups) {
   };
   for (Group* group : groups) {
     steer_past_ours(*group);
+    if (group->adopted || is_shared(*group)) continue;
+    for (const auto& worker : group->workers) os::leave_choice_of_receivers(worker->fd());
+  }
+  os::wait_for_datagrams_in_flight();
+  const RawTime deadline = os::raw_now() + kLongestDrain;
+  for (Group* group : groups) {
     for (const auto& worker : group->workers) worker->tell_to_stop(deadline);
   }
   for (Group* group : groups) {
@@ -219,6 +225,7 @@ std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& e
   for (Group& group : opened) {
     if (const auto started = start(group); !started) return started;
   }
+  std::ranges::move(opened, std::back_inserter(groups_));
   const auto is_gone = [&](const Group& group) {
     return std::ranges::find(endpoints, group.asked) == endpoints.end();
   };
@@ -228,7 +235,6 @@ std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& e
   }
   retire(gone);
   std::erase_if(groups_, is_gone);
-  std::ranges::move(opened, std::back_inserter(groups_));
   return {};
 }
 

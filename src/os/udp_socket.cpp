@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/membarrier.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <array>
 #include <iterator>
@@ -115,6 +118,23 @@ std::expected<void, Error> steer_by_source(int fd, bool is_v4, std::uint32_t mem
   emit(BPF_RET | BPF_A, 0);
   const sock_fprog program{.len = size, .filter = code.data()};
   return set(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program, "SO_ATTACH_REUSEPORT_CBPF");
+}
+
+// A connected socket takes datagrams of its peer alone: here nobody, the discard service of the
+// socket's own address (a wildcard connects to loopback).
+void leave_choice_of_receivers(int fd) noexcept {
+  const auto local = local_endpoint(fd);
+  if (!local) return;
+  Endpoint nobody = *local;
+  nobody.port = 9;
+  const SocketAddress address(nobody);
+  (void)::connect(fd, address.get(), address.size());
+}
+
+// The receive path looks a socket up and fills its queue in one RCU section: past a grace period
+// all that saw the old world are done.
+void wait_for_datagrams_in_flight() noexcept {
+  ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
 }  // namespace ntp::os

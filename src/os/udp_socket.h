@@ -31,4 +31,13 @@ std::expected<Endpoint, Error> local_endpoint(int fd);
 std::expected<void, Error> steer_by_source(int fd, bool is_v4, std::uint32_t members,
                                            std::uint32_t first);
 
+// From now on the kernel gives what arrives to the other sockets of the port (of the group, or of a
+// less specific address). What is queued can still be read and answered. Best effort. Not for a
+// socket that others hold as well.
+void leave_choice_of_receivers(int fd) noexcept;
+
+// Returns once every datagram whose receiver the kernel chose before the call is in its queue.
+// Best effort: an old kernel cannot tell.
+void wait_for_datagrams_in_flight() noexcept;
+
 }  // namespace ntp::os

@@ -2,7 +2,7 @@
 import json
 import os
 
-from lab import REPOSITORY, Group, expect, run, until
+from lab import REPOSITORY, Group, expect, until
 
 group = Group("swarm")
 STACK = "ntp"
@@ -83,9 +83,8 @@ def deployed(lab):
     expect(f" {SERVICE} " in seen and "3/3" in seen, seen)
     seen = lab.node("service", "ps", SERVICE)
     expect(seen.count("Running") == 6, seen)  # desired and current state of three
-    followed = run("timeout", "3", "docker", "service", "logs", "-f", SERVICE, check=False,
-                   env=dict(os.environ, DOCKER_HOST=lab.nodes.host(1)))
-    expect(followed.returncode == 124 and followed.stdout.count("Local socket:") >= 3, followed.stdout)
+    with lab.following(lab.nodes.host(1), "service", "logs", "-f", SERVICE) as log:
+        until("the words of three tasks", 60, lambda: log().count("Local socket:") >= 3)
 
 
 @group.check("the service is what stack.yml says: global, host-mode port, health, rollback, limits, restart")

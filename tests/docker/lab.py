@@ -256,6 +256,24 @@ class Lab:
         return until(f"an answer from {host}", seconds, lambda: self.ask(host, port, within))
 
     @contextlib.contextmanager
+    def following(self, host, *words):
+        """A docker command that prints until it is ended; yields a function that returns what it has printed."""
+        with tempfile.TemporaryFile("w+") as shown:
+            child = subprocess.Popen(["docker", *words], stdin=subprocess.DEVNULL, stdout=shown, stderr=subprocess.STDOUT,
+                                     env=dict(os.environ, DOCKER_HOST=host))
+
+            def text():
+                shown.seek(0)
+                return shown.read()
+            try:
+                yield text
+                if child.poll() is not None:
+                    raise Failure(f"docker {' '.join(words)}: ended by itself: {text()[-2000:]}")
+            finally:
+                child.kill()
+                child.wait()
+
+    @contextlib.contextmanager
     def watch(self, host, port=123, within=()):
         """Asks every 50 ms while the body runs; the dictionary that it yields is filled in afterwards."""
         child = subprocess.Popen([*within, PYTHON, HERE / "ntp_client.py", "watch", host, str(port)],

@@ -255,10 +255,10 @@ class Lifecycle(unittest.TestCase):
             server = self.server("--config", path, "--threads", threads)
             load = Load(3000, port=1123)
             load.start()
-            for number in range(10):
+            for number in range(50):
                 sent = load.sent
                 self.rewrite(server, path, f"[server]\nlisten = ['{('0.0.0.0', '127.0.0.1')[number % 2]}:1123']\n", "configuration reloaded")
-                until(lambda: load.sent > sent + 300, what="load")
+                until(lambda: load.sent > sent + 60, what="load")
             self.assertEqual(load.finish(), 0, f"of {load.sent}")
             server.stop()
 
