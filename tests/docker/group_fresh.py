@@ -1,5 +1,6 @@
 """From nothing: a base system and this repository, and the commands that the README starts with."""
 import contextlib
+import re
 import subprocess
 
 from lab import BUILD_S, REPOSITORY, Group, expect, run
@@ -42,6 +43,9 @@ def from_nothing(lab, suite, *, tests):
         finally:
             log = lab.docker.attempt("exec", name, "tail", "-n", "20", "/run.log").stdout
             lab.note(log)
+        line = re.search(r"^In another shell:  (.+)$", lab.docker("exec", name, "cat", "/run.log"), re.MULTILINE)[1]
+        said = lab.docker("exec", "--workdir", SOURCE, name, *line.split())
+        expect(" stratum " in said, f"{line}: {said}")
         lab.docker("exec", "--workdir", SOURCE, name, "./dev", "build", timeout=BUILD_S)
         lab.docker("exec", "--workdir", SOURCE, name, "build/release/ntp-server", "--version")
         if tests:

@@ -119,7 +119,7 @@ def ask(host="127.0.0.1", port=123, payload=None, timeout=2.0, source=None):
     with socket.socket(family, socket.SOCK_DGRAM) as s:
         s.settimeout(timeout)
         if source:
-            s.bind((source, 0))
+            s.bind(socket.getaddrinfo(source, 0, family, socket.SOCK_DGRAM)[0][4])
         sent = time.time()
         s.sendto(payload or request(), (host, port))
         try:

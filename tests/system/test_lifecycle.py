@@ -107,13 +107,16 @@ class Lifecycle(unittest.TestCase):
             new.stop()
 
     def test_kill_9_leaves_nothing_that_keeps_the_next_one_from_starting(self):
-        starts = []
+        starts, first_replies = [], []
         for _ in range(5):
+            begin = time.monotonic()
             server = self.server(wait=False)
-            until(lambda: ask(timeout=0.1), what="first reply")
+            until(lambda: ask(timeout=0.01), what="first reply")
+            first_replies.append((time.monotonic() - begin) * 1e3)
             starts.append(float(re.search(r"start=([0-9.]+)ms", server.wait_line("ready start="))[1]))
             server.stop(signal.SIGKILL)
         self.assertLess(min(starts), 100.0, "ms; the best of five, since the machine may be busy")
+        self.assertLess(min(first_replies), 100.0 if not SANITIZED else 1000.0, f"ms from the call that starts the program, a poll of the test included: {first_replies}")
 
     def test_root_is_given_up_and_nothing_can_be_gained_again(self):
         server = self.server()
@@ -134,12 +137,13 @@ class Lifecycle(unittest.TestCase):
         self.assertIsNotNone(ask())
 
     def test_an_unprivileged_user_serves_where_the_kernel_lets_it(self):
-        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as f:
-            f.write("0")
+        def let(first_port):
+            with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as f:
+                f.write(first_port)
+        let("0")
+        self.addCleanup(let, "1024")
         server = self.server(prefix=("setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"))
         self.assertIsNotNone(ask())
-        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as f:
-            f.write("1024")
 
     def config(self, text):
         directory = tempfile.TemporaryDirectory()

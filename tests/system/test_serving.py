@@ -31,6 +31,35 @@ class Serving(unittest.TestCase):
                 self.assertIsNotNone(reply, host)
                 self.assertEqual(reply.address, host)
 
+    def test_the_reply_leaves_by_the_interface_that_the_request_came_by(self):
+        """Two networks, the same client address in both; the routing table knows one of them only."""
+        names = ("left", "right")
+        clients = {name: self.network(name) for name in names}
+        subprocess.run(["ip", "route", "add", "10.77.0.9/32", "dev", "left"], check=True)
+        question = ("import sys; sys.path.insert(0, sys.argv[1]); from harness import ask; "
+                    "r = ask(sys.argv[2], source=sys.argv[3], timeout=2); print(r and r.address)")
+        for _ in self.each_model():
+            for host, source in (("192.0.2.1", "10.77.0.9"), ("fe80::1%to-server", "fe80::9%to-server")):
+                for name in names:
+                    done = subprocess.run(["nsenter", "-n", "-t", str(clients[name].pid), sys.executable, "-c", question,
+                                           os.path.dirname(os.path.abspath(__file__)), host, source], capture_output=True, text=True)
+                    self.assertEqual(done.stdout.split("%")[0].strip(), host.split("%")[0], f"{name} {host}: {done.stderr}")
+
+    def network(self, name):
+        """A namespace at the other end of a new interface; the process that keeps it."""
+        keeper = subprocess.Popen(["unshare", "--net", "sleep", "300"])
+        self.addCleanup(lambda: (keeper.kill(), keeper.wait()))
+        own = os.readlink("/proc/self/ns/net")
+        until(lambda: os.readlink(f"/proc/{keeper.pid}/ns/net") != own, what="namespace")
+        for command in (f"link add {name} type veth peer name to-server netns {keeper.pid}", f"link set {name} up", f"link set {name} addrgenmode none",
+                        f"-6 addr add fe80::1/64 dev {name} nodad"):
+            subprocess.run(["ip", *command.split()], check=True)
+        for command in ("link set to-server addrgenmode none", "link set to-server up", "addr add 10.77.0.9/32 dev to-server", "route add 192.0.2.0/24 dev to-server",
+                        "-6 addr add fe80::9/64 dev to-server nodad"):
+            subprocess.run(["nsenter", "-n", "-t", str(keeper.pid), "ip", *command.split()], check=True)
+        self.addCleanup(subprocess.run, ["ip", "link", "del", name], check=True)
+        return keeper
+
     def test_only_the_addresses_that_are_listened_on_answer(self):
         with Server(PROGRAM, "--listen", "192.0.2.1:1123", "--listen", "[2001:db8::2]:1124"):
             self.assertIsNotNone(ask("192.0.2.1", 1123))

@@ -108,7 +108,8 @@ class StartFailures(unittest.TestCase):
             self.assertIsNotNone(ask())
 
     def test_a_reload_for_which_a_thread_is_missing_leaves_the_old_configuration_in_force(self):
-        user = "[server]\nuser = '61999:61999'\nthreads = 1\n"
+        uid = next(uid for uid in range(61000, 61999) if not processes_of(uid))
+        user = f"[server]\nuser = '{uid}:{uid}'\nthreads = 1\n"
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
             os.chmod(file.name, 0o644)
             file.write(user + "listen = ['127.0.0.1:1123']\n")
