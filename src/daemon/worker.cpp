@@ -6,6 +6,7 @@
 
 #include "os/clocks.h"
 #include "os/machine.h"
+#include "os/udp_socket.h"
 #include "server/responder.h"
 
 namespace ntp::daemon {
@@ -37,8 +38,7 @@ void Worker::start() {
 
 void Worker::stop() {
   if (!thread_.joinable()) {
-    if (!ended_) drain();
-    ended_ = true;
+    if (!ended_) end();
     return;
   }
   stopping_ = true;
@@ -52,9 +52,14 @@ void Worker::stop() {
 
 void Worker::run() noexcept {
   os::block_signals();
-  while (!stopping_.load(std::memory_order_acquire)) {  // with deadline_
+  while (!stopping_.load(std::memory_order_acquire)) {  // with deadline_, leave_
     if (serve(true) == 0 && batch_.failure() != 0) ::poll(nullptr, 0, kPauseAfterFailure_ms);
   }
+  end();
+}
+
+void Worker::end() noexcept {
+  if (leave_ == Leave::yes) os::leave_choice_of_receivers(socket_.get());
   drain();
   ended_ = true;
 }

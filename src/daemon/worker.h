@@ -35,9 +35,12 @@ class Worker {
 
   void start();
   // Answers what the socket still holds until the deadline, then ends the thread. Steer new
-  // datagrams away before. Where several are to stop, tell all of them first.
-  void tell_to_stop(RawTime deadline) noexcept {
+  // datagrams away before, or let the socket leave the kernel's choice: no other thread may touch
+  // it. Where several are to stop, tell all of them first.
+  enum class Leave : bool { no, yes };
+  void tell_to_stop(RawTime deadline, Leave leave) noexcept {
     deadline_ = deadline;
+    leave_ = leave;
     stopping_ = true;
   }
   void stop();
@@ -66,6 +69,7 @@ class Worker {
   };
 
   void run() noexcept;
+  void end() noexcept;
   std::size_t serve(bool wait) noexcept;
   std::size_t plan(std::size_t count) noexcept;
   void dispatch(std::size_t pending) noexcept;
@@ -84,6 +88,7 @@ class Worker {
   Notes notes_;
   std::uint64_t notes_told_ = 0;
   RawTime deadline_ = RawTime::max();  // of the drain; set before stopping_
+  Leave leave_ = Leave::no;            // likewise
   std::atomic<bool> stopping_{false};
   std::atomic<bool> ended_{false};
   std::thread thread_;

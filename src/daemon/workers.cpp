@@ -176,19 +176,18 @@ void Workers::retire(std::span<Group* const> groups) {
     (void)os::steer_by_source(group.workers[0]->fd(), group.bound.address.is_v4(), 1,
                               static_cast<std::uint32_t>(group.workers.size()));
   };
-  for (Group* group : groups) {
-    steer_past_ours(*group);
-    if (group->adopted || is_shared(*group)) continue;
-    for (const auto& worker : group->workers) os::leave_choice_of_receivers(worker->fd());
-  }
-  os::wait_for_datagrams_in_flight();
   const RawTime deadline = os::raw_now() + kLongestDrain;
   for (Group* group : groups) {
-    for (const auto& worker : group->workers) worker->tell_to_stop(deadline);
+    steer_past_ours(*group);
+    const bool leave = !group->adopted && !is_shared(*group);
+    for (const auto& worker : group->workers) {
+      worker->tell_to_stop(deadline, leave ? Worker::Leave::yes : Worker::Leave::no);
+    }
   }
   for (Group* group : groups) {
     for (const auto& worker : group->workers) worker->stop();
   }
+  os::wait_for_datagrams_in_flight();
   // Each socket is looked into once more just before it is closed. The kernel then puts the group's
   // last member, a successor's, into its place: what was steered behind ours is one further down.
   for (Group* group : groups) {
