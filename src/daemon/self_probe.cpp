@@ -106,9 +106,12 @@ void SelfProbe::on_reply(Target& target) {
   const auto reply =
       client::measure(std::span(buffer).first(static_cast<std::size_t>(size)), nonce_, now, now);
   if (!reply) return;
-  target.ours = std::ranges::any_of(workers_.of(target.bound), [this](const Worker* worker) {
+  const auto saw_it = [this](const Worker* worker) {
     return worker->counters().probe_seen.load(std::memory_order_acquire) == nonce_;
-  });
+  };
+  // Where we also listen on the very address that stands for a wildcard, those workers answer.
+  target.ours = std::ranges::any_of(workers_.of(target.bound), saw_it) ||
+                std::ranges::any_of(workers_.of(address_to_ask(target.bound)), saw_it);
   if (!target.ours) {
     target.foreign = true;
     if (target.tries < kMaxTries) return ask(target);

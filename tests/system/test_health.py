@@ -76,6 +76,14 @@ class Health(unittest.TestCase):
         self.expect(server, 1, "unhealthy")
         self.expect(neighbour, 0, "^healthy: UDP answered")
 
+    def test_a_wildcard_and_an_address_that_it_covers_are_both_ours(self):
+        for threads in ("auto", "0"):
+            for wildcard, address in (("0.0.0.0:1123", "127.0.0.1:1123"), ("[::]:1123", "[::1]:1123")):
+                with self.subTest(threads=threads, wildcard=wildcard):
+                    kernel, server = self.start("--listen", wildcard, "--listen", address, "--threads", threads)
+                    self.expect(server, 0, "^healthy: UDP answered", "--max-error", "50ms")
+                    server.stop()
+
     def test_one_frozen_worker_is_noticed(self):
         kernel, server = self.start("--listen", "127.0.0.1:123", "--threads", "2")
         self.expect(server, 0, "^healthy")
