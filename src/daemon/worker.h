@@ -34,9 +34,10 @@ class Worker {
   ~Worker() { stop(); }
 
   void start();
-  // Answers what the socket still holds until the deadline, then ends the thread. Steer new
-  // datagrams away before, or let the socket leave the kernel's choice: no other thread may touch
-  // it. Where several are to stop, tell all of them first.
+  // Answers what the socket still holds until the deadline, then ends the thread. New datagrams are
+  // steered away before, or the socket leaves the kernel's choice of receivers, which the worker
+  // sees to itself: nobody else touches its socket. Where several are to stop, tell all of them
+  // first.
   enum class Leave : bool { no, yes };
   void tell_to_stop(RawTime deadline, Leave leave) noexcept {
     deadline_ = deadline;
