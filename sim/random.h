@@ -1,34 +1,55 @@
-// Randomness of the simulations: the same numbers from the same seed with every compiler.
+// Random numbers that are the same on every machine and with every compiler: the standard library
+// leaves its distributions to the implementation, and a seed must reproduce a run.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
 
 namespace ntp::sim {
 
-// SplitMix64 (Steele, Lea, Flood 2014): small, fast, and good enough for every statistic here.
+// xoshiro256++ (Blackman and Vigna), seeded by splitmix64 so that neighbouring seeds are unrelated.
 class Random {
  public:
-  explicit Random(std::uint64_t seed) noexcept : state_(seed) {}
-
-  std::uint64_t bits() noexcept {
-    std::uint64_t z = state_ += 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
+  // `stream` gives each model of a run numbers of its own: another draw here moves nothing there.
+  explicit Random(std::uint64_t seed, std::uint64_t stream = 0) noexcept {
+    std::uint64_t mixed = seed * 0x9e37'79b9'7f4a'7c15 + stream * 0xd1b5'4a32'd192'ed03;
+    for (auto& word : state_) word = split(mixed);
   }
-  double uniform() noexcept {
-    return (static_cast<double>(bits() >> 11) + 0.5) * 0x1p-53;
-  }  // (0, 1)
-  double exponential() noexcept { return -std::log(uniform()); }  // mean 1
+
+  std::uint64_t next() noexcept {
+    const std::uint64_t result = std::rotl(state_[0] + state_[3], 23) + state_[0];
+    const std::uint64_t shifted = state_[1] << 17;
+    state_[2] ^= state_[0];
+    state_[3] ^= state_[1];
+    state_[1] ^= state_[2];
+    state_[0] ^= state_[3];
+    state_[2] ^= shifted;
+    state_[3] = std::rotl(state_[3], 45);
+    return result;
+  }
+
+  // Open at both ends, so that its logarithm is finite.
+  double uniform() noexcept { return (static_cast<double>(next() >> 11) + 0.5) * 0x1p-53; }
+  double exponential() noexcept { return -std::log(uniform()); }
+  // Box-Muller, one of the pair: the number of draws per value must not depend on the values.
   double normal() noexcept {
-    return std::sqrt(2 * exponential()) * std::cos(2 * std::numbers::pi * uniform());
+    const double radius = std::sqrt(2 * exponential());
+    return radius * std::cos(2 * std::numbers::pi * uniform());
   }
   bool chance(double probability) noexcept { return uniform() < probability; }
 
  private:
-  std::uint64_t state_;
+  static std::uint64_t split(std::uint64_t& state) noexcept {
+    std::uint64_t word = (state += 0x9e37'79b9'7f4a'7c15);
+    word = (word ^ (word >> 30)) * 0xbf58'476d'1ce4'e5b9;
+    word = (word ^ (word >> 27)) * 0x94d0'49bb'1331'11eb;
+    return word ^ (word >> 31);
+  }
+
+  std::array<std::uint64_t, 4> state_{};
 };
 
 }  // namespace ntp::sim

@@ -154,7 +154,7 @@ def check(root):
             found.append(f"{path.relative_to(root)}: not in a module of src/CMakeLists.txt")
             continue
         found.extend(check_file(path, root, order, allowed))
-    for folder in ("tests", "fuzz", "bench"):
+    for folder in ("tests", "fuzz", "bench", "sim"):
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in (".h", ".cpp"):
                 found.extend(check_sizes(path.relative_to(root),

@@ -2,82 +2,243 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace ntp::clock {
 namespace {
 
-constexpr double kUnknownRate = 300e-6;  // one sigma of an oscillator that nobody has measured
-constexpr double kNoiseFloor = 5e-9;     // of any stamp
-constexpr std::uint64_t kSettled = 4;    // samples from which on the estimate can judge others
+// Nobody's clock is further off: 500 ppm (RFC 5905's PHI times 33), one sigma.
+constexpr double kRateSigmaAtStart = 500e-6;
+constexpr double kSmallestVar = 25e-18;  // 5 ns: stamps are never better than that
+constexpr double kLargest = 1e12;        // a sample beyond is nonsense, not data
 constexpr int kStepSamples = 2;
 constexpr double kStepSigmas = 5;
+constexpr std::uint64_t kYoung = 4;      // samples before anything is judged
+constexpr std::uint64_t kSettled = 16;   // samples before a change of route is looked for
+constexpr std::uint64_t kUsual = 64;     // samples that say at first what excess is usual
+constexpr double kUsualSpan_s = 30'000;  // of excess of one kind that change it by e
+constexpr double kLogOdds = 4;           // that make a longer route one of both directions
+constexpr std::size_t kRaised = 12;      // slow samples in a row that are no chance any more
 
-double square(double x) noexcept { return x * x; }
+bool is_sane(const Sample& sample) noexcept {
+  const auto fine = [](double value) { return std::fabs(value) < kLargest; };  // false for NaN
+  return fine(sample.offset_s) && fine(sample.delay_s) && fine(sample.precision_s);
+}
+
+// Of the stamps of both sides.
+double floor_of(const Sample& sample) noexcept {
+  return kSmallestVar + sample.precision_s * sample.precision_s;
+}
 
 }  // namespace
 
-void ClockFilter::begin(const Sample& sample, const PathStatistics::View& path) noexcept {
-  const double rate_sd = memory_.rate_sd > 0 ? memory_.rate_sd : kUnknownRate;
-  const double sigma = std::max(sample.delay_s / 2, path.queueing_s) + sample.precision_s;
-  bank_.start(sample.at, sample.offset_s, square(sigma) + square(kNoiseFloor), memory_.rate,
-              square(rate_sd));
-  bank_.prefer_wander(memory_.wander);
+double ClockFilter::typical_queueing() const noexcept {
+  if (path_.size() < kYoung && queueing_.is_known()) return queueing_.mean_s();
+  const double median = path_.size() == 0 ? 0 : path_.median() - path_.minimum();
+  if (path_.size() < kYoung) return std::max(median, std::fabs(path_.median()) / 4);
+  // 1.68 is the median of the sum of two exponentials of mean one, the root the mean of the least
+  // of n.
+  return median / (1.68 - std::sqrt(std::numbers::pi / 2 / static_cast<double>(path_.size())));
 }
 
-// Queues move an offset by half the round trip at most: what lies further off, twice on the same
-// side, is a step of the source or another path.
-bool ClockFilter::notice_step(const Sample& sample) noexcept {
-  const Estimate now = bank_.estimate();
-  const double innovation = sample.offset_s - now.offset_s;
-  const double limit = std::max(sample.delay_s, 0.0) / 2 + kStepSigmas * std::sqrt(now.offset_var);
-  if (samples_ < kSettled || std::abs(innovation) <= limit) {
+void ClockFilter::start(const Sample& sample) noexcept {
+  double rate_sd = kRateSigmaAtStart;
+  if (memory_.rate_sd > 0) rate_sd = std::clamp(memory_.rate_sd, 1e-9, rate_sd);
+  const double reach = std::max(std::fabs(sample.delay_s), 1e-9);
+  bank_.start(sample.offset_s, reach * reach, memory_.rate, rate_sd * rate_sd);
+}
+
+ClockFilter::Excess ClockFilter::excess_of(double delay_s) const noexcept {
+  const double queueing = typical_queueing();
+  const double least = queueing_.is_known() ? std::min(queueing, queueing_.mean_s()) : queueing;
+  // The shortest round trip seen still contains some queueing.
+  const double hidden = least * std::sqrt(std::numbers::pi / 2 / shortest_.count());
+  return {std::max(delay_s - shortest_.minimum(), 0.0) + hidden + 1e-9, hidden};
+}
+
+Measurement ClockFilter::measure(const Sample& sample) const noexcept {
+  const auto [excess, hidden] = excess_of(sample.delay_s);
+  const double queueing = typical_queueing();
+  const double floor = floor_of(sample);
+  Measurement m;
+  m.offset_s = sample.offset_s;
+  m.excess_s = excess;
+  m.tilt = queueing_.tilt();
+  const Moments u = truncated_exponential(m.excess_s, m.tilt);
+  m.corrected_s = sample.offset_s + m.excess_s / 2 - u.mean;
+  m.corrected_var = u.variance + floor;
+  const double spread = path_.size() < kYoung ? 2 * queueing * queueing : path_.variance();
+  const double unusual = std::max(0.0, m.excess_s - 3 * usual_excess_s_);
+  m.constant_var = spread / 4 + unusual * unusual / 12 + floor;
+  m.edge_var = hidden * hidden / 4 + floor;
+  const double share = std::min(1.0, (usual_excess_s_ + hidden) / m.excess_s);
+  m.likelihood_weight = share * share * share * share;
+  return m;
+}
+
+// Queues move an offset by half the round trip at most: what lies further off is a step of the
+// source, another path, or nonsense.
+bool ClockFilter::is_beyond(const Sample& sample, const BankEstimate& expected) noexcept {
+  const double innovation = sample.offset_s - expected.offset_s;
+  const double limit = std::fabs(sample.delay_s) / 2 +
+                       kStepSigmas * std::sqrt(expected.offset_var) + 3 * sample.precision_s;
+  if (samples_ < kYoung || std::fabs(innovation) <= limit) {
     beyond_ = 0;
     return false;
   }
   const int side = innovation > 0 ? 1 : -1;
   beyond_ = beyond_ * side > 0 ? beyond_ + side : side;
-  if (std::abs(beyond_) < kStepSamples) return false;
-  beyond_ = 0;
-  ++steps_;
-  bank_.shift(innovation, square(sample.delay_s) / 12 + square(kNoiseFloor));
+  if (std::abs(beyond_) == 1) {
+    beyond_since_ = sample.at;
+    beyond_s_ = innovation;
+  }
   return true;
 }
 
-void ClockFilter::update(const Sample& sample) noexcept {
-  if (!std::isfinite(sample.offset_s) || !std::isfinite(sample.delay_s)) return;
-  if (last_ && sample.at <= last_->at) return;
-  last_ = sample;
-  const double delay_s = std::max(sample.delay_s, 0.0);
-  const auto path = path_.add(delay_s);
-  if (samples_ == 0) begin(sample, path);
-  bank_.advance(sample.at);
-  notice_step(sample);
+// Two samples agree that the phase is another one. If they differ by more than their noise, the
+// frequency may be: how much, only the next samples can say.
+void ClockFilter::step(const Sample& sample, const BankEstimate& expected) noexcept {
+  ++steps_;
+  beyond_ = 0;
+  early_count_ = kEarly;
+  const double innovation = sample.offset_s - expected.offset_s;
+  bank_.anchor(innovation, sample.delay_s * sample.delay_s / 12 + kSmallestVar);
+  const double grown = innovation - beyond_s_;
+  const double noise = path_.variance() / 2 + floor_of(sample);
+  const double elapsed_s = seconds(sample.at - beyond_since_);
+  if (grown * grown > 9 * noise) bank_.doubt_rate(grown * grown / (elapsed_s * elapsed_s));
+}
 
-  const double floor = square(kNoiseFloor) + square(sample.precision_s);
-  const Moments asymmetry = path_.asymmetry(path.excess_s);
-  const Measurement by_delay{.offset_s = sample.offset_s - asymmetry.mean,
-                             .variance = asymmetry.variance + floor};
-  const Measurement constant{.offset_s = sample.offset_s, .variance = path.variance / 4 + floor};
-  const Measurement between{.offset_s = by_delay.offset_s,
-                            .variance = 2 / (1 / by_delay.variance + 1 / constant.variance)};
-  // One-sided queues that build up slowly look like wander: a delayed sample must not say so.
-  const double share = std::min(1.0, path.median_s / std::max(path.excess_s, 1e-12));
-  if (samples_ > 0) bank_.update({by_delay, constant, between}, square(share));
-  ++samples_;
-  jitter_s_ = std::sqrt(by_delay.variance);
-
-  if (samples_ > kSettled) {
-    const double excess_s = path.excess_s;
-    const double there_s = std::clamp(sample.offset_s - bank_.estimate().offset_s + excess_s / 2,
-                                      0.01 * excess_s, 0.99 * excess_s);
-    path_.learn(there_s, excess_s - there_s);
+// The median, followed so slowly that half a day of congestion does not become the usual.
+void ClockFilter::learn_usual_excess(double delay_s, double elapsed_s) noexcept {
+  const double excess = delay_s - shortest_.minimum();
+  if (samples_ <= kUsual) {
+    usual_excess_s_ = std::max(path_.median() - shortest_.minimum(), 1e-9);
+    return;
   }
+  const double step = std::min(0.02, elapsed_s / kUsualSpan_s);
+  usual_excess_s_ *= excess > usual_excess_s_ ? 1 + step : 1 / (1 + step);
+  usual_excess_s_ = std::max(usual_excess_s_, 1e-9);
+}
+
+void ClockFilter::learn_queueing(const Sample& sample, const Measurement& m) noexcept {
+  if (!queueing_.is_known()) queueing_.start(std::max(typical_queueing(), 1e-9));
+  const double e = m.excess_s;
+  const double offset_s = bank_.estimate().offset_s;
+  const double up = std::clamp(sample.offset_s + e / 2 - offset_s, 0.01 * e, 0.99 * e);
+  queueing_.learn(up, e - up, static_cast<double>(samples_));
+}
+
+// A packet cannot be faster than its path, so one sample tells. All that was measured on the longer
+// route may have been off by half of the difference; that is only admitted when it shows.
+void ClockFilter::notice_shorter_route(const Sample& sample,
+                                       const BankEstimate& expected) noexcept {
+  if (samples_ <= kSettled) return;
+  const double queueing = typical_queueing();
+  const double shorter = shortest_.minimum() - sample.delay_s;
+  if (shorter < 2 * queueing + 3 * sample.precision_s) return;
+  const double innovation = sample.offset_s - expected.offset_s;
+  if (innovation * innovation > 9 * (expected.offset_var + queueing * queueing)) {
+    bank_.anchor(0, expected.offset_var + shorter * shorter / 4);
+  }
+  shortest_.restart(seconds(sample.at - first_), sample.delay_s, 0);
+  path_.keep_latest(0);
+  raised_ = 0;
+}
+
+// A longer round trip for good, or a queue that stands for a while? If the offset stayed where it
+// was foretold, both directions have changed alike and the new shortest delay is as good as the old
+// one. If it moved, one direction has: the old shortest delay goes on to tell how far off the
+// samples can be.
+void ClockFilter::notice_longer_route(const Sample& sample, const BankEstimate& expected) noexcept {
+  if (samples_ <= kSettled) return;
+  if (sample.delay_s - shortest_.minimum() < 4 * typical_queueing() + 3 * sample.precision_s) {
+    raised_ = 0;
+    raised_surprise_s_ = 0;
+    return;
+  }
+  ++raised_;
+  raised_surprise_s_ += sample.offset_s - expected.offset_s;
+  if (raised_ < kRaised || raised_ > path_.size()) return;
+  const double n = static_cast<double>(raised_);
+  const double longer = path_.latest_minimum(raised_) - shortest_.minimum();
+  const double variance =
+      expected.offset_var + path_.latest_variance(raised_) / (4 * n) + kSmallestVar;
+  const double moved = std::fabs(raised_surprise_s_ / n);
+  const double if_one_way = moved - longer / 2;
+  if (moved * moved > 4 * variance) return;
+  if (if_one_way * if_one_way - moved * moved < 2 * kLogOdds * variance) return;
+  shortest_.restart(seconds(sample.at - first_), path_.latest_minimum(raised_), n);
+  path_.keep_latest(raised_);
+  raised_ = 0;
+  raised_surprise_s_ = 0;
+}
+
+// The first samples were judged with little knowledge of the shortest round trip; once there is
+// more, they are worth another look. It costs kEarly^2 / 2 updates in all.
+void ClockFilter::begin_again() noexcept {
+  bank_ = KalmanBank();
+  if (memory_.wander > 0) bank_.favour_wander(memory_.wander);
+  start(early_[0]);
+  for (std::size_t i = 0; i < early_count_; ++i) {
+    if (i > 0) bank_.predict(seconds(early_[i].at - early_[i - 1].at));
+    bank_.update(measure(early_[i]));
+  }
+}
+
+void ClockFilter::update(const Sample& sample) noexcept {
+  if (!is_sane(sample) || (last_ && sample.at <= last_->at)) return;
+  if (!last_) {
+    first_ = sample.at;
+    start(sample);
+  }
+  const double elapsed_s = last_ ? seconds(sample.at - last_->at) : 0;
+  last_ = sample;
+  bank_.predict(elapsed_s);
+  const BankEstimate expected = bank_.estimate();
+  if (is_beyond(sample, expected)) {
+    if (std::abs(beyond_) < kStepSamples) return;
+    step(sample, expected);
+  }
+  ++samples_;
+  notice_shorter_route(sample, expected);
+  path_.add(sample.delay_s);
+  shortest_.add(seconds(sample.at - first_), sample.delay_s);
+  notice_longer_route(sample, expected);
+  learn_usual_excess(sample.delay_s, elapsed_s);
+  const Measurement m = measure(sample);
+  if (early_count_ < kEarly && early_count_ + 1 == samples_) {
+    early_[early_count_++] = sample;
+    begin_again();
+  } else {
+    bank_.update(m);
+  }
+  if (samples_ > kYoung) learn_queueing(sample, m);
+}
+
+Estimate ClockFilter::estimate(RawTime now) const noexcept {
+  const RawTime at = std::max(now, last_->at);
+  const BankEstimate e = bank_.estimate(seconds(at - last_->at));
+  return Estimate{.at = at,
+                  .offset_s = e.offset_s,
+                  .rate = e.rate,
+                  .offset_var = e.offset_var,
+                  .covariance = e.covariance,
+                  .rate_var = e.rate_var,
+                  .wander = e.wander_upper}
+      .at_time(now);
+}
+
+double ClockFilter::jitter_s() const noexcept {
+  if (empty()) return 0;
+  const double usual = excess_of(path_.median()).excess_s;
+  return std::sqrt(truncated_exponential(usual, queueing_.tilt()).variance + floor_of(*last_));
 }
 
 ClockFilter::Memory ClockFilter::memory() const noexcept {
   if (empty()) return memory_;
-  const Estimate now = bank_.estimate();
-  return {.rate = now.rate, .rate_sd = std::sqrt(now.rate_var), .wander = bank_.likely_wander()};
+  const BankEstimate e = bank_.estimate();
+  return {.rate = e.rate, .rate_sd = std::sqrt(e.rate_var), .wander = e.wander};
 }
 
 }  // namespace ntp::clock

@@ -1,8 +1,10 @@
 // The clock filter of one source (RFC 5905 section 10 has another one): samples in, offset and
-// frequency with their errors out. docs/decisions/0009 says how and why. Pure; about 8 KiB, some
-// microseconds a sample.
+// frequency with their errors out. docs/decisions/0009 says how and why. Pure; about 7 KiB, some
+// microseconds a sample, no allocation.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -25,32 +27,59 @@ class ClockFilter {
   ClockFilter() noexcept = default;
   explicit ClockFilter(const Memory& memory) noexcept : memory_(memory) {}
 
-  // Samples that are not after the last one change nothing.
+  // Samples that are not after the last one, or not numbers, change nothing. One beyond what errors
+  // explain is held back until the next says the same: then the source has stepped.
   void update(const Sample& sample) noexcept;
 
   bool empty() const noexcept { return samples_ == 0; }
   // Offset and frequency at `now`; only when not empty.
-  Estimate estimate(RawTime now) const noexcept { return bank_.estimate().at_time(now); }
+  Estimate estimate(RawTime now) const noexcept;
 
-  std::uint64_t samples() const noexcept { return samples_; }
-  std::uint64_t steps() const noexcept { return steps_; }  // of the source, or of the path
-  const std::optional<Sample>& last() const noexcept { return last_; }
+  std::uint64_t samples() const noexcept { return samples_; }  // without those held back
+  std::uint64_t steps() const noexcept { return steps_; }      // of the source, or of the path
+  const std::optional<Sample>& last() const noexcept { return last_; }  // held back or not
   const PathStatistics& path() const noexcept { return path_; }
-  double jitter_s() const noexcept { return jitter_s_; }  // of one sample, as last judged
+  const Queueing& queueing() const noexcept { return queueing_; }
+  double jitter_s() const noexcept;  // one sigma of a usual sample's offset; 0 when empty
   Memory memory() const noexcept;
 
  private:
-  void begin(const Sample& sample, const PathStatistics::View& path) noexcept;
-  bool notice_step(const Sample& sample) noexcept;
+  struct Excess {
+    double excess_s = 0;  // of a round trip over its shortest, as far as that is known
+    double hidden_s = 0;  // the part of it that the shortest itself is expected to be too long by
+  };
+
+  void start(const Sample& sample) noexcept;
+  void begin_again() noexcept;
+  Excess excess_of(double delay_s) const noexcept;
+  Measurement measure(const Sample& sample) const noexcept;
+  bool is_beyond(const Sample& sample, const BankEstimate& expected) noexcept;
+  void step(const Sample& sample, const BankEstimate& expected) noexcept;
+  void learn_usual_excess(double delay_s, double elapsed_s) noexcept;
+  void learn_queueing(const Sample& sample, const Measurement& m) noexcept;
+  void notice_shorter_route(const Sample& sample, const BankEstimate& expected) noexcept;
+  void notice_longer_route(const Sample& sample, const BankEstimate& expected) noexcept;
+  double typical_queueing() const noexcept;
+
+  static constexpr std::size_t kEarly = 24;
 
   Memory memory_{};
-  PathStatistics path_;
-  KalmanBank bank_;
-  std::optional<Sample> last_;
+  std::array<Sample, kEarly> early_{};
+  std::size_t early_count_ = 0;  // kEarly: no more of them
+  KalmanBank bank_{};
+  PathStatistics path_{};
+  LongMinimum shortest_{};
+  Queueing queueing_{};
+  RawTime first_{};
+  std::optional<Sample> last_{};
   std::uint64_t samples_ = 0;
   std::uint64_t steps_ = 0;
-  int beyond_ = 0;  // samples in a row that no queue explains; negative: too small
-  double jitter_s_ = 0;
+  double usual_excess_s_ = 1e-9;
+  int beyond_ = 0;                // samples in a row that nothing explains; negative: too small
+  RawTime beyond_since_{};        // the first of them
+  double beyond_s_ = 0;           // and its innovation
+  std::size_t raised_ = 0;        // samples in a row well above the shortest delay
+  double raised_surprise_s_ = 0;  // sum of their innovations
 };
 
 }  // namespace ntp::clock

@@ -1,50 +1,70 @@
-// Offset and frequency of a clock whose wander and whose measurement noise are not known: a bank of
-// Kalman filters, one for each pair of guesses, weighted by how well each predicts. Pure.
+// A bank of Kalman filters over what is not known beforehand: how much the clock's frequency
+// wanders, and what kind of noise the path makes. Each member assumes one answer; how well it
+// foretold the samples weighs it.
 #pragma once
 
 #include <array>
 #include <cstddef>
 
-#include "clock/estimate.h"
-
 namespace ntp::clock {
 
-// How the noise of a measurement is guessed: by its round trip, as that of every other, or between.
-inline constexpr std::size_t kNoiseModels = 3;
+// One sample, as the bank's noise models see it.
 struct Measurement {
+  double offset_s = 0;       // as measured
+  double corrected_s = 0;    // less the mean of what queueing does to it, given the round trip
+  double corrected_var = 0;  // and its variance
+  double constant_var = 0;   // as if the round trip said nothing
+  double excess_s = 0;       // of the round trip over its shortest: the error is within +-excess/2
+  double tilt = 0;           // 1/s: 1/mean queueing up - 1/mean queueing down
+  double edge_var = 0;       // how well the ends of that interval are known
+  double likelihood_weight = 1;  // 0 to 1: how far it may judge between members
+};
+
+// Moments of the weighted members.
+struct BankEstimate {
   double offset_s = 0;
-  double variance = 0;
+  double rate = 0;
+  double offset_var = 0;
+  double covariance = 0;
+  double rate_var = 0;
+  double wander = 0;        // mean of the variance that the rate gains per second
+  double wander_upper = 0;  // what all but 1 % of the weight stays below
+};
+
+// Offset and rate with covariance {p, p c; p c, p c^2 + d}: the offset's variance, the slope of the
+// rate on it, and the rate's variance once the offset is known. All steps are sums of positive
+// terms in this form, so the covariance cannot lose its positivity to rounding.
+struct BankMember {
+  double offset_s = 0;
+  double rate = 0;
+  double p = 1;
+  double c = 0;
+  double d = 1e-6;
+  double log_weight = 0;
 };
 
 class KalmanBank {
  public:
-  // Frequency variance per second, from 10^-21 to 10^-13 (wander of 10^-10.5 to 10^-6.5 per root
-  // s).
   static constexpr std::size_t kWanders = 9;
+  static constexpr std::size_t kNoises = 2;  // always the same; within what the round trip implies
+  static constexpr std::size_t kMembers = kWanders * kNoises;
 
-  void start(RawTime at, double offset_s, double offset_var, double rate, double rate_var) noexcept;
-  void advance(RawTime to) noexcept;  // not back
-  // `weight` in [0, 1]: how far this measurement may judge between the guesses.
-  void update(const std::array<Measurement, kNoiseModels>& seen, double weight) noexcept;
-  // The clock jumped: offset anew, frequency kept.
-  void shift(double by_s, double offset_var) noexcept;
+  KalmanBank() noexcept;
 
-  Estimate estimate() const noexcept;
-  double likely_wander() const noexcept;  // weighted mean of the logarithms; for reports and memory
-  void prefer_wander(double wander) noexcept;  // from an earlier run
+  void start(double offset_s, double offset_var, double rate, double rate_var) noexcept;
+  void favour_wander(double wander) noexcept;  // learned earlier
+  void predict(double elapsed_s) noexcept;
+  void update(const Measurement& measurement) noexcept;
+  // The phase jumped: same rate, new offset.
+  void anchor(double shift_s, double offset_var) noexcept;
+  // The frequency may have jumped.
+  void doubt_rate(double added_var) noexcept;
+  // The estimate `elapsed_s` after the latest prediction.
+  BankEstimate estimate(double elapsed_s = 0) const noexcept;
 
  private:
-  struct Member {
-    double offset_s = 0, rate = 0;
-    double offset_var = 1, covariance = 0, rate_var = 1;
-    double log_weight = 0;
-  };
-  static constexpr std::size_t kMembers = kWanders * kNoiseModels;
-
   std::array<double, kMembers> weights() const noexcept;
-
-  RawTime at_{};
-  std::array<Member, kMembers> members_{};  // the model varies slowest
+  std::array<BankMember, kMembers> members_{};
 };
 
 }  // namespace ntp::clock

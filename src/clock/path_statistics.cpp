@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 namespace ntp::clock {
 namespace {
@@ -14,7 +13,7 @@ constexpr double kLearnedSamples = 200;  // memory of the mean queueing
 constexpr double kEqualRatio = 0.5;
 
 double without_noise(double log_ratio) noexcept {
-  const double size = std::abs(log_ratio);
+  const double size = std::fabs(log_ratio);
   if (size < kEqualRatio) return 0;
   if (size < 2 * kEqualRatio) return std::copysign(2 * (size - kEqualRatio), log_ratio);
   return log_ratio;
@@ -22,73 +21,127 @@ double without_noise(double log_ratio) noexcept {
 
 }  // namespace
 
-Moments truncated_exponential(double range, double lambda) noexcept {
-  const double y = lambda * range;
-  if (std::abs(y) < 1e-3) {
-    return {range / 2 - lambda * range * range / 12, range * range / 12};
-  }
+Moments truncated_exponential(double range, double tilt) noexcept {
+  const double y = tilt * range;
+  if (std::fabs(y) < 1e-2) return {range / 2 - tilt * range * range / 12, range * range / 12};
   if (y < 0) {
-    const Moments mirrored = truncated_exponential(range, -lambda);
+    const Moments mirrored = truncated_exponential(range, -tilt);
     return {range - mirrored.mean, mirrored.variance};
   }
   const double tail = std::exp(-y);
   const double inside = -std::expm1(-y);
-  return {1 / lambda - range * tail / inside,
-          1 / (lambda * lambda) - range * range * tail / (inside * inside)};
+  return {1 / tilt - range * tail / inside,
+          1 / (tilt * tilt) - range * range * tail / (inside * inside)};
 }
 
-PathStatistics::View PathStatistics::add(double delay_s) noexcept {
-  delays_[next_] = delay_s;
+void PathStatistics::insert_sorted(double delay_s) noexcept {
+  const auto begin = sorted_.begin();
+  const auto end = begin + static_cast<std::ptrdiff_t>(size_);
+  const auto place = std::upper_bound(begin, end, delay_s);
+  std::move_backward(place, end, end + 1);
+  *place = delay_s;
+  ++size_;
+}
+
+void PathStatistics::remove_sorted(double delay_s) noexcept {
+  const auto begin = sorted_.begin();
+  const auto end = begin + static_cast<std::ptrdiff_t>(size_);
+  const auto place = std::lower_bound(begin, end, delay_s);
+  std::move(place + 1, end, place);
+  --size_;
+}
+
+void PathStatistics::add(double delay_s) noexcept {
+  if (size_ == kWindow) remove_sorted(ring_[next_]);
+  insert_sorted(delay_s);
+  ring_[next_] = delay_s;
   next_ = (next_ + 1) % kWindow;
-  count_ = std::min(count_ + 1, kWindow);
+}
 
-  std::array<double, kWindow> sorted{};
-  const auto end = std::copy_n(delays_.begin(), count_, sorted.begin());
-  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(count_ / 2);
-  std::nth_element(sorted.begin(), middle, end);
-  min_s_ = *std::min_element(sorted.begin(), middle + 1);
-  const double median_s = *middle - min_s_;
+void PathStatistics::keep_latest(std::size_t keep) noexcept {
+  keep = std::min(keep, size_);
+  size_ = 0;
+  for (std::size_t age = 0; age < keep; ++age) insert_sorted(latest(age));
+}
 
-  const auto n = static_cast<double>(count_);
-  View view{.count = count_};
-  // The sum of two equal exponentials has its median at 1.68 times their mean.
-  view.queueing_s = count_ < 4 ? std::max(median_s, delay_s / 4) : median_s / 1.68;
-  // The shortest of n such sums lies that much above nothing, on average.
-  const double too_long_s = view.queueing_s * std::sqrt(std::numbers::pi / 2 / n);
-  view.excess_s = delay_s - min_s_ + too_long_s;
-  view.median_s = median_s + too_long_s;
+double PathStatistics::variance() const noexcept {
+  if (size_ < 2) return 0;
   double mean = 0;
-  for (auto d = sorted.begin(); d != end; ++d) mean += *d / n;
-  for (auto d = sorted.begin(); d != end; ++d) view.variance += (*d - mean) * (*d - mean) / n;
-  if (count_ < 4) view.variance = 2 * view.queueing_s * view.queueing_s;
-  if (learned_ == 0) there_s_ = back_s_ = view.queueing_s;
-  return view;
+  for (std::size_t i = 0; i < size_; ++i) mean += sorted_[i];
+  mean /= static_cast<double>(size_);
+  double sum = 0;
+  for (std::size_t i = 0; i < size_; ++i) sum += (sorted_[i] - mean) * (sorted_[i] - mean);
+  return sum / static_cast<double>(size_);
 }
 
-void PathStatistics::learn(double there_s, double back_s) noexcept {
-  ++learned_;
-  const double share = 1 / std::min(kLearnedSamples, static_cast<double>(count_));
-  there_s_ += share * (there_s - there_s_);
-  back_s_ += share * (back_s - back_s_);
+double PathStatistics::latest_minimum(std::size_t count) const noexcept {
+  double smallest = latest(0);
+  for (std::size_t age = 1; age < count && age < size_; ++age) {
+    smallest = std::min(smallest, latest(age));
+  }
+  return smallest;
 }
 
-Moments PathStatistics::asymmetry(double excess_s) const noexcept {
-  if (!(there_s_ > 0 && back_s_ > 0)) return {0, excess_s * excess_s / 12};
-  const double log_ratio = without_noise(std::log(there_s_ / back_s_));
-  const double both = std::sqrt(there_s_ * back_s_);
-  const double lambda =
-      (std::exp(-log_ratio / 2) - std::exp(log_ratio / 2)) / both;  // 1/there - 1/back
-  const Moments there = truncated_exponential(excess_s, lambda);
-  return {there.mean - excess_s / 2, there.variance};
+double PathStatistics::latest_variance(std::size_t count) const noexcept {
+  count = std::min(count, size_);
+  double mean = 0;
+  for (std::size_t age = 0; age < count; ++age) mean += latest(age) / static_cast<double>(count);
+  double sum = 0;
+  for (std::size_t age = 0; age < count; ++age) {
+    sum += (latest(age) - mean) * (latest(age) - mean);
+  }
+  return sum / static_cast<double>(count);
 }
 
 double PathStatistics::recent_delay_s() const noexcept {
-  double best = min_s_;
-  for (std::size_t i = 1; i <= std::min(kRecent, count_); ++i) {
-    const double delay_s = delays_[(next_ + kWindow - i) % kWindow];
-    best = i == 1 ? delay_s : std::min(best, delay_s);
+  return size_ == 0 ? 0 : std::max(0.0, latest_minimum(kRecent));
+}
+
+void LongMinimum::restart(double at_s, double minimum_s, double count) noexcept {
+  spans_ = {};
+  add(at_s, minimum_s);
+  for (auto& span : spans_) {
+    if (span.count > 0) span.count = count;
   }
-  return best;
+}
+
+void LongMinimum::add(double at_s, double delay_s) noexcept {
+  const auto number = static_cast<std::int64_t>(std::max(at_s, 0.0) / kSpan_s);
+  for (auto& span : spans_) {
+    if (number - span.number >= static_cast<std::int64_t>(kSpans)) span.count = 0;
+  }
+  Span& span = spans_[static_cast<std::size_t>(number) % kSpans];
+  if (span.number != number || span.count == 0) span = {number, delay_s, 0};
+  span.minimum_s = std::min(span.minimum_s, delay_s);
+  span.count += 1;
+}
+
+double LongMinimum::minimum() const noexcept {
+  double smallest = 1e300;
+  for (const auto& span : spans_) {
+    if (span.count > 0) smallest = std::min(smallest, span.minimum_s);
+  }
+  return smallest;
+}
+
+double LongMinimum::count() const noexcept {
+  double sum = 0;
+  for (const auto& span : spans_) sum += span.count;
+  return sum;
+}
+
+void Queueing::learn(double up_s, double down_s, double count) noexcept {
+  const double gain = 1 / std::min(kLearnedSamples, count);
+  up_s_ += gain * (up_s - up_s_);
+  down_s_ += gain * (down_s - down_s_);
+}
+
+double Queueing::mean_s() const noexcept { return std::sqrt(up_s_ * down_s_); }
+
+double Queueing::tilt() const noexcept {
+  if (!is_known()) return 0;
+  const double half = without_noise(std::log(up_s_ / down_s_)) / 2;
+  return (std::exp(-half) - std::exp(half)) / mean_s();
 }
 
 }  // namespace ntp::clock
