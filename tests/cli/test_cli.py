@@ -15,7 +15,7 @@ import unittest
 
 PROGRAM = ""
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-COMMANDS = [[], ["run"], ["healthcheck"], ["query"], ["check"], ["config"], ["config", "show"], ["version"]]
+COMMANDS = [[], ["run"], ["healthcheck"], ["ctl"], ["query"], ["check"], ["config"], ["config", "show"], ["version"]]
 UNPRIVILEGED = 65532
 
 
