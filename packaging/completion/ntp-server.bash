@@ -32,11 +32,12 @@ _ntp_server() {
     --max-error | --timeout | --count | --source) return ;;
     *)
         case $command in
-        '') word="run healthcheck query check config version $settings --version --help" ;;
+        '') word="run healthcheck ctl query check config version $settings --version --help" ;;
         run | check) word="$settings --help" ;;
         config) word='show --help' ;;
         'config show') word="$settings --origin --help" ;;
         healthcheck) word='--max-error --timeout --socket --config --help' ;;
+        ctl) word='status tracking sources sourcestats selection activity waitsync --json --max-error --timeout --socket --config --help' ;;
         query) word='--count --json --timeout --help' ;;
         *) word='--help' ;;
         esac

@@ -2,6 +2,7 @@
 #include "cli/command_line.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -29,6 +30,7 @@ constexpr const char* kExamples = R"(Examples:
   ntp-server --listen 192.0.2.1            serve on one address
   ntp-server run --config ./ntp.toml       serve by a configuration file
   ntp-server check                         check the configuration
+  ntp-server ctl sources                   the running server's sources
   ntp-server query pool.ntp.org            ask another server for the time
 
 Each setting may stand in the file, in the environment or in a flag. Flags win
@@ -44,6 +46,16 @@ constexpr const char* kHealthcheckExamples =
 Examples:
   ntp-server healthcheck                   is it alive and has it served time?
   ntp-server healthcheck --max-error 50ms  and is its time that good?)";
+constexpr const char* kCtlExamples =
+    R"(Asks over the server's health socket, which root and the server's own user may
+use. Nothing can be changed by it. waitsync exits with 0 once the time is
+synchronised, and with 1 when --timeout ends first.
+
+Examples:
+  ntp-server ctl                           how is it?
+  ntp-server ctl sources                   what do the sources say?
+  ntp-server ctl tracking --json           for a program
+  ntp-server ctl waitsync --max-error 5ms --timeout 120s)";
 constexpr const char* kQueryExamples = R"(Examples:
   ntp-server query 127.0.0.1
   ntp-server query '[2001:db8::1]:123' --count 4
@@ -156,18 +168,26 @@ class Parser {
   CommandLine collect() const;
   void collect_settings(CommandLine& line) const;
   void collect_healthcheck(CommandLine& line) const;
+  void collect_ctl(CommandLine& line) const;
   void collect_query(CommandLine& line) const;
 
   CLI::App root_{"An NTP server: serves the time of the host's clock, and says how good it is.",
                  "ntp-server"};
   std::vector<Configured> configured_{};  // root's first
   CLI::App* healthcheck_ = nullptr;
+  CLI::App* ctl_ = nullptr;
   CLI::App* query_ = nullptr;
   CLI::App* check_ = nullptr;
   CLI::App* config_ = nullptr;
   CLI::App* show_ = nullptr;
   CLI::App* version_ = nullptr;
   CLI::Option* healthcheck_config_ = nullptr;
+  CLI::Option* ctl_config_ = nullptr;
+  CLI::Option* ctl_json_ = nullptr;
+  CLI::Option* ctl_max_error_ = nullptr;
+  CLI::Option* ctl_socket_ = nullptr;
+  CLI::Option* ctl_timeout_ = nullptr;
+  CLI::Option* topic_ = nullptr;
   CLI::Option* max_error_ = nullptr;
   CLI::Option* socket_ = nullptr;
   CLI::Option* healthcheck_timeout_ = nullptr;
@@ -209,6 +229,20 @@ Parser::Parser() {
   socket_ = add_text(*healthcheck_, "--socket", "PATH",
                      "the server's health socket (default: the setting health.socket)");
   healthcheck_config_ = add_config(*healthcheck_);
+
+  ctl_ = &add_command(root_, "ctl", "Look into the running server of this container or machine",
+                      kCtlExamples);
+  topic_ = add_text(*ctl_, "TOPIC", "TOPIC", fmt::format("{} (default: status)",
+                                                         fmt::join(kTopicNames, ", ")));
+  ctl_json_ = ctl_->add_flag("--json");
+  ctl_json_->description("print one JSON document");
+  ctl_max_error_ = add_text(*ctl_, "--max-error", "DURATION",
+                            "of waitsync: also wait for an error bound of at most this");
+  ctl_timeout_ = add_text(*ctl_, "--timeout", "DURATION",
+                          "of waitsync: how long to wait (default: 60s)");
+  ctl_socket_ = add_text(*ctl_, "--socket", "PATH",
+                         "the server's health socket (default: the setting health.socket)");
+  ctl_config_ = add_config(*ctl_);
 
   query_ = &add_command(root_, "query", "Ask a server for the time; sets nothing", kQueryExamples);
   host_ =
@@ -329,6 +363,32 @@ void Parser::collect_healthcheck(CommandLine& line) const {
   if (const auto file = once(*healthcheck_config_)) line.config = file;
 }
 
+void Parser::collect_ctl(CommandLine& line) const {
+  auto& options = line.ctl;
+  if (topic_->count() > 1)
+    throw Wrong{fmt::format("unexpected argument {}", quote(topic_->results()[1]))};
+  if (topic_->count() == 1) {
+    const std::string& word = topic_->results().front();
+    const auto known = std::ranges::find(kTopicNames, word);
+    if (known == kTopicNames.end()) {
+      const std::vector<std::string_view> names(kTopicNames.begin(), kTopicNames.end());
+      const std::string hint = config::did_you_mean(word, names);
+      throw Wrong{fmt::format("unknown topic {}; {}", quote(word),
+                              hint.empty() ? fmt::format("one of {}", fmt::join(names, ", "))
+                                           : hint)};
+    }
+    options.topic = static_cast<Topic>(known - kTopicNames.begin());
+  }
+  options.json = ctl_json_->count() > 0;
+  options.socket = once(*ctl_socket_).value_or("");
+  options.max_error = duration(*ctl_max_error_, 1us, 16s);
+  if (options.topic != Topic::waitsync && ctl_max_error_->count() + ctl_timeout_->count() > 0) {
+    throw Wrong{"--max-error and --timeout are for waitsync only"};
+  }
+  options.timeout = duration(*ctl_timeout_, 0s, 24h).value_or(options.timeout);
+  if (const auto file = once(*ctl_config_)) line.config = file;
+}
+
 void Parser::collect_query(CommandLine& line) const {
   auto& options = line.query;
   if (host_->count() > 1)
@@ -360,6 +420,9 @@ CommandLine Parser::collect() const {
   if (&app == healthcheck_) {
     line.command = Command::healthcheck;
     collect_healthcheck(line);
+  } else if (&app == ctl_) {
+    line.command = Command::ctl;
+    collect_ctl(line);
   } else if (&app == query_) {
     line.command = Command::query;
     collect_query(line);

@@ -12,7 +12,16 @@
 
 namespace ntp::cli {
 
-enum class Command : std::uint8_t { run, healthcheck, query, check, config_show, version, help };
+enum class Command : std::uint8_t {
+  run,
+  healthcheck,
+  ctl,
+  query,
+  check,
+  config_show,
+  version,
+  help,
+};
 
 struct CommandLine {
   Command command = Command::run;
@@ -20,6 +29,7 @@ struct CommandLine {
   std::vector<config::FlagValue> flags{};  // of settings
   bool origins = false;                    // of config show
   HealthcheckOptions healthcheck{};
+  CtlOptions ctl{};
   QueryOptions query{};
   std::string help{};  // the text of Command::help
 };

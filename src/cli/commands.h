@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "cli/ctl_text.h"
+
 namespace ntp::cli {
 
 struct HealthcheckOptions {
@@ -21,6 +23,15 @@ struct QueryOptions {
   std::chrono::nanoseconds timeout = std::chrono::seconds(2);  // for each answer
 };
 
+struct CtlOptions {
+  Topic topic = Topic::status;
+  bool json = false;
+  std::string socket{};                                 // as of HealthcheckOptions
+  std::optional<std::chrono::nanoseconds> max_error{};  // of waitsync
+  std::chrono::nanoseconds timeout = std::chrono::seconds(60);  // of waitsync
+};
+
+int run_ctl(const CtlOptions& options);
 int run_healthcheck(const HealthcheckOptions& options);  // 0 or 1 only
 int run_query(const QueryOptions& options);
 

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include "cli/commands.h"
+#include "cli/local_server.h"
 #include "daemon/health_channel.h"
-#include "os/unix_socket.h"
 
 namespace ntp::cli {
 
@@ -13,22 +13,9 @@ int run_healthcheck(const HealthcheckOptions& options) {
   if (options.max_error) {
     question.max_error_s = std::chrono::duration<double>(*options.max_error).count();
   }
-  if (options.socket == "off") {
-    fmt::print("unhealthy: health.socket is \"off\", so the server cannot be asked\n");
-    return 1;
-  }
-  std::string failure;
-  for (const std::string& path : os::health_socket_paths(options.socket)) {
-    const auto answer = os::ask_unix(path, daemon::to_line(question), timeout);
-    if (answer) {
-      fmt::print("{}\n", *answer);
-      return answer->starts_with("healthy") ? 0 : 1;
-    }
-    const bool absent = answer.error().code == ENOENT || answer.error().code == ENOTDIR;
-    if (failure.empty() || !absent) failure = answer.error().text();
-  }
-  fmt::print("unhealthy: no ntp-server answers here: {}\n", failure);
-  return 1;
+  const auto answer = ask_local_server(options.socket, daemon::to_line(question), timeout);
+  fmt::print("{}\n", answer ? *answer : "unhealthy: " + answer.error());
+  return answer && answer->starts_with("healthy") ? 0 : 1;
 }
 
 }  // namespace ntp::cli

@@ -88,14 +88,22 @@ int show(const CommandLine& line) {
 
 // The same place as the server's. A configuration that has become bad since the server started says
 // nothing of its health, so problems are no reason to fail here.
+std::string health_socket(const CommandLine& line) {
+  const auto sources = read_sources(line).value_or(
+      config::Sources{.environment = os::environment(), .flags = line.flags});
+  return config::load_what_is_good(sources).health_socket;
+}
+
 int healthcheck(const CommandLine& line) {
   auto options = line.healthcheck;
-  if (options.socket.empty()) {
-    const auto sources = read_sources(line).value_or(
-        config::Sources{.environment = os::environment(), .flags = line.flags});
-    options.socket = config::load_what_is_good(sources).health_socket;
-  }
+  if (options.socket.empty()) options.socket = health_socket(line);
   return run_healthcheck(options);
+}
+
+int ctl(const CommandLine& line) {
+  auto options = line.ctl;
+  if (options.socket.empty()) options.socket = health_socket(line);
+  return run_ctl(options);
 }
 
 int print_version() {
@@ -116,6 +124,8 @@ int run_program(std::vector<std::string> arguments) {
       return serve(*line);
     case Command::healthcheck:
       return healthcheck(*line);
+    case Command::ctl:
+      return ctl(*line);
     case Command::query:
       return run_query(line->query);
     case Command::check:

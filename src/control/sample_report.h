@@ -62,13 +62,18 @@ inline Report report_with_a_source() {
   client::SourceReport source;
   source.id = 4;
   source.options.host = "ntp.example.net";
-  view->sources.push_back(source);
   client::Tracked tracked{.source = 4};
   tracked.association.address = *parse_endpoint("192.0.2.7:123", 0);
   tracked.verdict.standing = clock::Standing::falseticker;
   tracked.verdict.offset_s = 1.5;
   tracked.estimate = clock::Estimate{};
   view->tracked.push_back(tracked);
+  source.associations.push_back(tracked.association);
+  view->sources.push_back(source);
+  client::SourceReport nameless{.id = 5, .standing = "its name cannot be resolved"};
+  nameless.options.host = "nowhere.example.net";
+  nameless.resolve_failures = 3;
+  view->sources.push_back(nameless);
   report.sources = view;
   return report;
 }

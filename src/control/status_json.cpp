@@ -74,13 +74,15 @@ Json clock_part(const Report& report) {
   return part;
 }
 
-Json source_part(const client::SourceReport& source, const client::Tracked& tracked) {
+Json source_part(const Report& report, const client::SourceReport& source,
+                 const client::Tracked& tracked) {
   const client::AssociationReport& association = tracked.association;
   Json part;
   part["name"] = source.options.host;
   part["address"] = to_string(association.address);
   part["verdict"] = clock::kStandingNames[static_cast<std::size_t>(tracked.verdict.standing)];
   part["why"] = clock::describe(tracked.verdict);
+  part["standing"] = client::describe(association.standing);
   part["reach"] = int{association.reach};
   part["poll"] = association.poll;
   const auto& sample = association.sample;
@@ -88,11 +90,18 @@ Json source_part(const client::SourceReport& source, const client::Tracked& trac
   part["offset_s"] = tracked.estimate ? Json(tracked.verdict.offset_s) : Json(nullptr);
   part["offset_error_s"] =
       tracked.estimate ? Json(std::sqrt(tracked.estimate->offset_var)) : Json(nullptr);
+  part["frequency_ppm"] =
+      tracked.estimate ? Json((tracked.estimate->rate - report.sources->frequency) * 1e6)
+                       : Json(nullptr);
+  part["frequency_error_ppm"] =
+      tracked.estimate ? Json(std::sqrt(tracked.estimate->rate_var) * 1e6) : Json(nullptr);
+  part["age_s"] = sample ? Json(seconds(report.raw_now - sample->at)) : Json(nullptr);
   part["delay_s"] = sample ? Json(tracked.delay_s) : Json(nullptr);
   part["jitter_s"] = sample ? Json(tracked.jitter_s) : Json(nullptr);
   part["root_distance_s"] = sample ? Json(tracked.verdict.distance_s) : Json(nullptr);
   part["questions"] = association.questions;
   part["samples"] = association.samples;
+  part["steps"] = tracked.steps;
   part["rejected"] = association.rejects.total();
   part["kiss"] = association.kiss;
   return part;
@@ -104,7 +113,22 @@ Json sources_part(const Report& report) {
   for (const client::Tracked& tracked : report.sources->tracked) {
     const auto source =
         std::ranges::find(report.sources->sources, tracked.source, &client::SourceReport::id);
-    if (source != report.sources->sources.end()) list.push_back(source_part(*source, tracked));
+    if (source != report.sources->sources.end()) {
+      list.push_back(source_part(report, *source, tracked));
+    }
+  }
+  return list;
+}
+
+// Sources of the configuration that have no address to ask.
+Json nameless_part(const Report& report) {
+  Json list = Json::array();
+  if (!report.sources) return list;
+  for (const client::SourceReport& source : report.sources->sources) {
+    if (!source.associations.empty()) continue;
+    list.push_back({{"name", source.options.host},
+                    {"why", source.standing},
+                    {"failures", source.resolve_failures}});
   }
   return list;
 }
@@ -133,7 +157,7 @@ Json packets_part(const Totals& totals) {
 
 }  // namespace
 
-std::string status_json(const Report& report) {
+std::string status_json(const Report& report, JsonForm form) {
   const Verdict ready = readiness(report, report.ready_max_error_s);
   Json status;
   status["schema"] = kStatusSchema;
@@ -146,13 +170,16 @@ std::string status_json(const Report& report) {
   status["host_clock"] = host_part(report);
   status["clock"] = clock_part(report);
   status["sources"] = sources_part(report);
+  status["without_address"] = nameless_part(report);
   status["packets"] = packets_part(report.totals);
   Json& listening = status["listening"] = Json::array();
   for (const Endpoint& endpoint : report.listening) listening.push_back(to_string(endpoint));
   status["workers"] = {{"count", report.workers}, {"stalled", report.workers_stalled}};
   status["reloads"] = {{"ok", report.reloads}, {"error", report.reload_errors}};
   // Replacing what is not UTF-8 instead of throwing: a page must not be able to end the program.
-  return status.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+  const auto replace = Json::error_handler_t::replace;
+  return form == JsonForm::one_line ? status.dump(-1, ' ', false, replace)
+                                    : status.dump(2, ' ', false, replace) + '\n';
 }
 
 }  // namespace ntp::control

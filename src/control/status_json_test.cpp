@@ -59,10 +59,24 @@ TEST(StatusJson, TellsOfTheSourcesAndTheClockMadeOfThem) {
   EXPECT_NE(std::string(source["why"]).find("outside the majority"), std::string::npos);
   EXPECT_EQ(source["offset_s"], 1.5);
   EXPECT_TRUE(source["delay_s"].is_null()) << "no sample yet";
+  EXPECT_TRUE(source["age_s"].is_null());
+  EXPECT_EQ(source["frequency_ppm"], 12.5) << "it does not move, the served clock does";
+  ASSERT_EQ(status["without_address"].size(), 1u);
+  EXPECT_EQ(status["without_address"][0]["name"], "nowhere.example.net");
+  EXPECT_EQ(status["without_address"][0]["why"], "its name cannot be resolved");
+  EXPECT_EQ(status["without_address"][0]["failures"], 3);
 
   const auto without = json::parse(status_json(sample_report()));
   EXPECT_TRUE(without["clock"].is_null());
   EXPECT_TRUE(without["sources"].empty());
+  EXPECT_TRUE(without["without_address"].empty());
+}
+
+TEST(StatusJson, MayStandInOneLine) {
+  const auto report = report_with_a_source();
+  const auto line = status_json(report, JsonForm::one_line);
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  EXPECT_EQ(json::parse(line), json::parse(status_json(report)));
 }
 
 TEST(StatusJson, HasNullsForWhatIsNotKnown) {

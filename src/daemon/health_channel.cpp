@@ -39,8 +39,12 @@ std::string to_line(const HealthQuestion& question) {
   return line;
 }
 
-HealthChannel::HealthChannel(os::PollLoop& loop, os::Fd listener, std::string path, Ask ask)
-    : loop_(loop), listener_(std::move(listener)), path_(std::move(path)), ask_(std::move(ask)) {
+HealthChannel::HealthChannel(os::PollLoop& loop, os::Fd listener, std::string path,
+                             Answers answers)
+    : loop_(loop),
+      listener_(std::move(listener)),
+      path_(std::move(path)),
+      answers_(std::move(answers)) {
   watch_ = loop_.watch(listener_.get(), POLLIN, [this](short) { on_connect(); });
   patience_ = loop_.every(kLook, [this](RawTime now) {
     while (!clients_.empty() && now - clients_.front()->since > kMaxTimeout + kLook) {
@@ -87,10 +91,15 @@ void HealthChannel::on_input(std::uint64_t number) {
   client->text.append(buffer, static_cast<std::size_t>(size));
   const auto end = client->text.find('\n');
   if (end == std::string::npos) return;
-  const auto question = parse_question(client->text.substr(0, end));
-  if (!question) return close(number);
   client->asked = true;
-  ask_(*question, [this, number](const std::string& line) { reply(number, line); });
+  ask(number, client->text.substr(0, end));
+}
+
+void HealthChannel::ask(std::uint64_t number, const std::string& line) {
+  if (line == kStatusQuestion) return reply(number, answers_.status());
+  const auto question = parse_question(line);
+  if (!question) return close(number);
+  answers_.health(*question, [this, number](const std::string& text) { reply(number, text); });
 }
 
 void HealthChannel::reply(std::uint64_t number, const std::string& line) {

@@ -1,5 +1,7 @@
-// The process's own channel for `ntp-server healthcheck`: a Unix socket, one line in, one line out.
+// The process's own channel for `ntp-server healthcheck` and `ctl`: a Unix socket, one line in, one
+// line out. Nothing can be changed by it.
 //   health TIMEOUT_MS [MAX_ERROR_S]   ->   healthy: WHY   |   unhealthy: WHY
+//   status                            ->   docs/formats/status.md, without line breaks
 #pragma once
 
 #include <chrono>
@@ -7,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "os/fd.h"
@@ -19,6 +22,8 @@ struct HealthQuestion {
   std::optional<double> max_error_s;
 };
 
+inline constexpr std::string_view kStatusQuestion = "status";
+
 std::optional<HealthQuestion> parse_question(const std::string& line);
 std::string to_line(const HealthQuestion& question);
 
@@ -28,9 +33,12 @@ class HealthChannel {
  public:
   static constexpr std::size_t kMaxClients = 8;
   using Answer = std::function<void(const std::string& line)>;
-  using Ask = std::function<void(const HealthQuestion&, Answer)>;
+  struct Answers {
+    std::function<void(const HealthQuestion&, Answer)> health;
+    std::function<std::string()> status;
+  };
 
-  HealthChannel(os::PollLoop& loop, os::Fd listener, std::string path, Ask ask);
+  HealthChannel(os::PollLoop& loop, os::Fd listener, std::string path, Answers answers);
   ~HealthChannel();
 
  private:
@@ -45,6 +53,7 @@ class HealthChannel {
 
   void on_connect();
   void on_input(std::uint64_t number);
+  void ask(std::uint64_t number, const std::string& line);
   void reply(std::uint64_t number, const std::string& line);
   void close(std::uint64_t number);
   Client* find(std::uint64_t number);
@@ -52,7 +61,7 @@ class HealthChannel {
   os::PollLoop& loop_;
   os::Fd listener_;
   std::string path_;
-  Ask ask_;
+  Answers answers_;
   os::PollLoop::Id watch_{};
   os::PollLoop::Id patience_{};
   std::uint64_t last_number_ = 0;

@@ -48,7 +48,8 @@ TEST(HealthChannel, ClosesACallerThatHasFallenAsleep) {
   os::PollLoop loop([&now] { return now; });
   {
     HealthChannel channel(loop, std::move(*listener), path,
-                          [](const HealthQuestion&, const HealthChannel::Answer&) {});
+                          {.health = [](const HealthQuestion&, const HealthChannel::Answer&) {},
+                           .status = [] { return "{}"; }});
     const os::Fd caller(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;

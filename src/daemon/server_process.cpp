@@ -19,6 +19,7 @@
 #include "daemon/health_channel.h"
 #include "daemon/log.h"
 #include "daemon/self_probe.h"
+#include "daemon/time_settings.h"
 #include "daemon/timekeeper.h"
 #include "daemon/workers.h"
 #include "http/listen.h"
@@ -41,28 +42,7 @@ constexpr std::chrono::seconds kNeighbourLook{1};
 constexpr std::chrono::seconds kRetry{5};  // of a health channel or HTTP that could not be had
 constexpr std::chrono::minutes kSharedAtMost{5};        // before a neighbour on our port is a fault
 constexpr std::chrono::milliseconds kProbeMargin{200};  // to answer before the asker gives up
-
-client::ClientSettings client_settings(const config::Settings& settings) {
-  client::ClientSettings client{.sources = settings.sources};
-  const double max_distance_s = seconds(settings.clock.max_root_distance);
-  client.policy.selection.minsources = settings.clock.minsources;
-  client.policy.selection.max_distance_s = max_distance_s;
-  client.policy.max_root_distance_s = max_distance_s;
-  client.policy.unsynchronised = settings.clock.unsynchronised;
-  client.policy.local_stratum = static_cast<std::uint8_t>(settings.server.local_stratum);
-  return client;
-}
-
-TimeSettings time_settings(const config::Settings& settings) {
-  const clock::HostPolicy host{
-      .stratum = static_cast<std::uint8_t>(settings.server.stratum),
-      .local_stratum = static_cast<std::uint8_t>(settings.server.local_stratum),
-      .unsynchronised = settings.server.unsynchronised,
-      .error_floor_s = seconds(settings.host_clock.error_floor),
-      .error_unknown_s = seconds(settings.host_clock.error_unknown),
-      .max_root_distance_s = seconds(settings.host_clock.max_root_distance)};
-  return {.host = host, .client = client_settings(settings)};
-}
+constexpr auto kOneLine = control::JsonForm::one_line;
 
 Workers::Plan worker_plan(const config::Settings& settings) {
   const int threads = settings.server.threads.value_or(os::automatic_workers());
@@ -182,10 +162,14 @@ void ServerProcess::open_health_channel(Try attempt) {
   for (const std::string& path : os::health_socket_paths(settings_.health_socket)) {
     auto listener = os::listen_unix(path);
     if (listener) {
-      health_.emplace(loop_, std::move(*listener), path,
-                      [this](const HealthQuestion& question, const HealthChannel::Answer& answer) {
-                        answer_health(question, answer);
-                      });
+      health_.emplace(
+          loop_, std::move(*listener), path,
+          HealthChannel::Answers{
+              .health = [this](const HealthQuestion& question,
+                               const HealthChannel::Answer& answer) {
+                answer_health(question, answer);
+              },
+              .status = [this] { return control::status_json(report(), kOneLine); }});
       log_.debug("health channel", {{"path", path}});
       if (another_holds_a_better_place) {
         log_.warning(

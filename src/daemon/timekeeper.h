@@ -12,14 +12,10 @@
 #include "daemon/log.h"
 #include "daemon/served.h"
 #include "daemon/source_keeper.h"
+#include "daemon/time_settings.h"
 #include "os/poll_loop.h"
 
 namespace ntp::daemon {
-
-struct TimeSettings {
-  clock::HostPolicy host{};
-  client::ClientSettings client{};  // without sources the host's clock is served
-};
 
 // Owns the HostClock and the SourceKeeper. configure(), view(), sources() and steps() may be called
 // by the service at any time; all else happens in the loop that runs it: a thread's own, or the

@@ -15,7 +15,7 @@ import unittest
 
 PROGRAM = ""
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-COMMANDS = [[], ["run"], ["healthcheck"], ["query"], ["check"], ["config"], ["config", "show"], ["version"]]
+COMMANDS = [[], ["run"], ["healthcheck"], ["ctl"], ["query"], ["check"], ["config"], ["config", "show"], ["version"]]
 UNPRIVILEGED = 65532
 
 
@@ -257,6 +257,8 @@ class Papers(CliTest):
                 text = start(*command, "--help").stdout
                 listed = re.search(r"^Commands:\n((?:  .*\n)+)", text, re.M)
                 listed = set(re.findall(r"^  ([a-z]+)", listed[1], re.M)) if listed else set()
+                topics = re.search(r"^  TOPIC ([a-z,\s]+)\(default", text, re.M)
+                listed |= set(re.findall(r"[a-z]+", topics[1])) if topics else set()
                 self.assertEqual({word for word in self.complete([*command, ""])
                                   if not word.startswith("-")}, listed)
 

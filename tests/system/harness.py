@@ -216,6 +216,11 @@ class Server:
     def status(self, port=9559):
         return json.loads(self.get("/api/v1/status", port)[1])
 
+    def ctl(self, *arguments):
+        """Exit code and what it printed: standard output, or else standard error."""
+        done = subprocess.run([self.program, "ctl", *arguments], env=self.environment, capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stdout or done.stderr
+
     def healthcheck(self, *arguments):
         done = subprocess.run([self.program, "healthcheck", *arguments], env=self.environment,
                               capture_output=True, text=True, timeout=20)

@@ -85,6 +85,32 @@ class Sources(unittest.TestCase):
         self.assertRegex(false["why"], r"offset \+(1\.0|0\.99)")
         self.within_bound(ask(BELOW))
 
+    def test_ctl_shows_what_is_thought_of_the_sources(self):
+        self.upstream(1)
+        self.upstream(3, step_ns=10**9)
+        self.upstream(2)
+        for threads in ("1", "0"):
+            kernel, server = self.downstream(1, 2, 3, more="[clock]\nminsources = 2\n", threads=threads)
+            self.assertEqual(server.ctl("waitsync", "--timeout", "0s")[0], 1, "nobody knows the time yet")
+            code, text = server.ctl("waitsync", "--timeout", "30s", "--max-error", "1s")
+            self.assertEqual((code, text.startswith("synchronised within 0.")), (0, True), text)
+            until(lambda: "falseticker: offset" in server.ctl("selection")[1], 15.0, "the falseticker")
+            code, text = server.ctl()
+            self.assertRegex(text, r"(?s)up \d+ s.*served as      stratum 4, reference 127\.0\.7\.[12], leap none.*used of 3")
+            self.assertRegex(server.ctl("tracking")[1], r"(?s)Stratum +: 4.*Error bound +: [0-9.]+ ms.*synchronised, ")
+            table = server.ctl("sources")[1].splitlines()
+            self.assertRegex(table[0], r"^SOURCE +STRATUM +POLL +REACH +AGE +OFFSET")
+            self.assertEqual(len(table), 4, table)
+            self.assertRegex(next(line for line in table if line.startswith("127.0.7.3")), r"\+(1\.0|9)\S* m?s.* falseticker$")
+            self.assertRegex(server.ctl("activity")[1], r"^3  reachable\n$")
+            self.assertEqual(len(server.ctl("sourcestats")[1].splitlines()), 4)
+            document = json.loads(server.ctl("sources", "--json")[1])
+            self.assertEqual({s["name"] for s in document["sources"]}, {f"127.0.7.{n}" for n in (1, 2, 3)})
+            self.assertEqual(json.loads(server.ctl("--json")[1]).keys(), server.status().keys())
+            server.stop()
+            code, text = server.ctl("sources")
+            self.assertEqual((code, "no ntp-server answers here" in text), (69, True), text)
+
     def test_two_that_contradict_each_other_leave_nobody_right(self):
         self.upstream(1)
         self.upstream(2, step_ns=10**9)

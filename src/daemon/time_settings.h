@@ -1,0 +1,17 @@
+// The configuration as the keeper of time takes it.
+#pragma once
+
+#include "client/client.h"
+#include "clock/host_clock.h"
+#include "config/settings.h"
+
+namespace ntp::daemon {
+
+struct TimeSettings {
+  clock::HostPolicy host{};
+  client::ClientSettings client{};  // without sources the host's clock is served
+};
+
+TimeSettings time_settings(const config::Settings& settings);
+
+}  // namespace ntp::daemon
