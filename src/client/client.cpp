@@ -104,7 +104,7 @@ void Client::decide(const clock::Moment& now) {
   std::erase_if(filters_, [&known](const auto& entry) {
     return std::ranges::find(known, entry.first, &clock::Candidate::id) == known.end();
   });
-  decision_ = discipline_.update(now, known, policy_, nullptr);
+  decision_ = discipline_.update(now, known, policy_, leaps_ ? &*leaps_ : nullptr);
   if (decision_.slept) {
     filters_.clear();
     sources_.start_bursts(now.raw);

@@ -42,6 +42,7 @@ class Client {
   Client(const clock::Moment& now, int precision, const clock::ClockFilter::Memory& memory = {});
 
   void configure(const ClientSettings& settings, RawTime now, RandomSource& random);
+  void set_leap_table(std::optional<clock::LeapTable> table) { leaps_ = std::move(table); }
 
   void on_timer(const clock::Moment& now, RandomSource& random);
   RawTime next_deadline() const noexcept;
@@ -63,6 +64,7 @@ class Client {
   SourceSet sources_{};
   clock::DisciplinePolicy policy_{};
   clock::ClockFilter::Memory memory_{};
+  std::optional<clock::LeapTable> leaps_{};
   clock::Discipline discipline_;
   clock::Decision decision_{};
   std::map<AssociationId, clock::ClockFilter> filters_{};

@@ -113,6 +113,26 @@ void SourceSet::configure(const std::vector<SourceOptions>& options, RawTime now
   }
 }
 
+OwnAddresses own_addresses(std::span<const Endpoint> listen, std::span<const IpAddress> local) {
+  OwnAddresses own;
+  const auto add = [&own](const IpAddress& address, std::uint16_t port) {
+    if (port == 123) {
+      own.served_at_123.push_back(address);
+    } else if (!address.is_loopback()) {
+      own.refids.push_back(wire::refid_of(address));
+    }
+  };
+  for (const Endpoint& endpoint : listen) {
+    if (!endpoint.address.is_unspecified()) add(endpoint.address, endpoint.port);
+    for (const IpAddress& address : local) {
+      if (endpoint.address.is_unspecified() && address.family == endpoint.address.family) {
+        add(address, endpoint.port);
+      }
+    }
+  }
+  return own;
+}
+
 void SourceSet::set_own(std::vector<IpAddress> addresses,
                         std::span<const std::uint32_t> served_refids) {
   own_ = std::move(addresses);

@@ -74,6 +74,13 @@ struct SourceReport {
   std::vector<AssociationReport> associations{};
 };
 
+// What a server that serves `listen` is to be kept from following: `local` are its interfaces'.
+struct OwnAddresses {
+  std::vector<IpAddress> served_at_123{};
+  std::vector<std::uint32_t> refids{};  // of whatever is served at other ports
+};
+OwnAddresses own_addresses(std::span<const Endpoint> listen, std::span<const IpAddress> local);
+
 class SourceSet {
  public:
   // Sources that stay, by host, port and mode, keep their associations and what they know.

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <optional>
 
 namespace ntp::clock {
 namespace {
@@ -15,8 +17,6 @@ constexpr std::string_view kChecksum = "checksum ";
 constexpr std::size_t kChecksumLine = kChecksum.size() + 16 + 1;
 
 constexpr double kMaxRate = 0.1;  // 10 %: no oscillator that still counts is worse
-constexpr double kMaxSeconds = 1000;
-constexpr int kMaxTaiOffset = 1000;
 
 std::uint64_t fnv1a(std::string_view text) noexcept {
   std::uint64_t hash = 0xcbf29ce484222325;
@@ -68,10 +68,15 @@ bool is_within(double value, double least, double most) noexcept {
 
 using Failure = std::optional<StateError>;
 
-Failure read_frequency(Lines& lines, SavedState& state) {
-  const std::string_view first = lines.next();
-  if (first == "frequency unknown") return std::nullopt;
-  const auto rate = only_number<double>(first, "frequency ");
+Failure read_body(Lines& lines, SavedState& state) {
+  std::string_view boot = lines.next();
+  if (!take(boot, "boot ")) return StateError::syntax;
+  state.boot = boot;
+  const auto time = only_number<std::int64_t>(lines.next(), "time ");
+  if (!time) return StateError::syntax;
+  if (*time < 0) return StateError::range;
+  state.time = RealTime(std::chrono::nanoseconds(*time));
+  const auto rate = only_number<double>(lines.next(), "frequency ");
   if (!rate) return StateError::syntax;
   if (!is_within(*rate, -kMaxRate, kMaxRate)) return StateError::range;
   const auto deviation = only_number<double>(lines.next(), "frequency_deviation ");
@@ -80,43 +85,10 @@ Failure read_frequency(Lines& lines, SavedState& state) {
   const auto wander = only_number<double>(lines.next(), "wander ");
   if (!wander) return StateError::syntax;
   if (!is_within(*wander, 0, kMaxRate)) return StateError::range;
-  state.frequency = SavedFrequency{*rate, *deviation, *wander};
-  return std::nullopt;
-}
-
-Failure read_source(std::string_view line, SavedState& state) {
-  if (!take(line, "source ")) return StateError::syntax;
-  const auto blank = std::min(line.find(' '), line.size());
-  const auto address = parse_ip(line.substr(0, blank));
-  if (!address) return StateError::syntax;
-  line.remove_prefix(blank);
-  if (!take(line, " noise ")) return StateError::syntax;
-  const auto noise = take_number<double>(line);
-  if (!noise || !take(line, " delay ")) return StateError::syntax;
-  const auto delay = take_number<double>(line);
-  if (!delay || !line.empty()) return StateError::syntax;
-  if (!is_within(*noise, 0, kMaxSeconds) || !is_within(*delay, 0, kMaxSeconds)) {
-    return StateError::range;
-  }
-  if (state.sources.size() >= kMaxSavedSources) return StateError::too_long;
-  state.sources.push_back({*address, *noise, *delay});
-  return std::nullopt;
-}
-
-Failure read_body(Lines& lines, SavedState& state) {
-  const auto time = only_number<std::int64_t>(lines.next(), "time ");
-  if (!time) return StateError::syntax;
-  if (*time < 0) return StateError::range;
-  state.time = RealTime(std::chrono::nanoseconds(*time));
-  if (const Failure failure = read_frequency(lines, state)) return failure;
-  const std::string_view tai = lines.next();
-  if (tai != "tai_offset unknown") {
-    state.tai_offset_s = only_number<int>(tai, "tai_offset ");
-    if (!state.tai_offset_s) return StateError::syntax;
-    if (std::abs(*state.tai_offset_s) > kMaxTaiOffset) return StateError::range;
-  }
-  while (!lines.rest.empty()) {
-    if (const Failure failure = read_source(lines.next(), state)) return failure;
+  state.memory = {*rate, *deviation, *wander};
+  if (!lines.rest.empty()) {
+    lines.next();
+    return StateError::syntax;
   }
   return std::nullopt;
 }
@@ -127,23 +99,21 @@ std::string checksum_line(std::string_view body) {
 
 }  // namespace
 
+ClockFilter::Memory recall(const SavedState& state, std::string_view boot, RealTime now) noexcept {
+  ClockFilter::Memory memory = state.memory;
+  if (memory.rate_sd <= 0) return memory;
+  const double age_s = std::max(0.0, seconds(now - state.time));
+  const bool same = !boot.empty() && boot == state.boot && now >= state.time;
+  memory.rate_sd =
+      std::hypot(memory.rate_sd, std::sqrt(memory.wander * age_s), same ? 0.0 : kOtherBootRate);
+  return memory;
+}
+
 std::string format_state(const SavedState& state) {
-  std::string text =
-      fmt::format("{}{}\ntime {}\n", kMagic, kVersion, state.time.time_since_epoch().count());
-  if (state.frequency) {
-    text += fmt::format("frequency {}\nfrequency_deviation {}\nwander {}\n", state.frequency->rate,
-                        state.frequency->deviation, state.frequency->wander);
-  } else {
-    text += "frequency unknown\n";
-  }
-  text += state.tai_offset_s ? fmt::format("tai_offset {}\n", *state.tai_offset_s)
-                             : "tai_offset unknown\n";
-  std::size_t written = 0;
-  for (const SavedSource& source : state.sources) {
-    if (written++ == kMaxSavedSources) break;
-    text += fmt::format("source {} noise {} delay {}\n", to_string(source.address), source.noise_s,
-                        source.delay_s);
-  }
+  const std::string text = fmt::format(
+      "{}{}\nboot {}\ntime {}\nfrequency {}\nfrequency_deviation {}\nwander {}\n", kMagic, kVersion,
+      state.boot, state.time.time_since_epoch().count(), state.memory.rate, state.memory.rate_sd,
+      state.memory.wander);
   return text + checksum_line(text);
 }
 

@@ -9,26 +9,20 @@
 namespace ntp::clock {
 namespace {
 
+const char* kBoot = "01234567-89ab-cdef-0123-456789abcdef";
+
 SavedState sample() {
-  return {.time = RealTime(std::chrono::nanoseconds(1'790'000'000'123'456'789)),
-          .frequency = SavedFrequency{-1.234e-5, 2e-9, 1e-19},
-          .tai_offset_s = 37,
-          .sources = {{IpAddress::v4(192, 0, 2, 1), 0.0012, 0.021},
-                      {*parse_ip("2001:db8::1"), 3e-6, 0.0002}}};
+  return {.boot = kBoot,
+          .time = RealTime(std::chrono::nanoseconds(1'790'000'000'123'456'789)),
+          .memory = {-1.234e-5, 2e-9, 1e-19}};
 }
 
 SavedState any_state(std::mt19937_64& dice) {
-  SavedState s{.time = RealTime(std::chrono::nanoseconds(dice() >> 1))};
+  SavedState s{.boot = dice() % 4 ? kBoot : "",
+               .time = RealTime(std::chrono::nanoseconds(dice() >> 1))};
   if (dice() % 4) {
-    s.frequency = {uniform(dice, -0.1, 0.1), std::exp(uniform(dice, -30, -3)),
-                   std::exp(uniform(dice, -60, -3))};
-  }
-  if (dice() % 4) s.tai_offset_s = static_cast<int>(dice() % 100) - 20;
-  for (auto n = dice() % 8; n > 0; --n) {
-    IpAddress ip{dice() % 2 ? IpAddress::Family::v4 : IpAddress::Family::v6, {}};
-    const std::size_t size = ip.is_v4() ? 4 : 16;
-    for (std::size_t i = 0; i < size; ++i) ip.octets[i] = static_cast<std::uint8_t>(dice());
-    s.sources.push_back({ip, std::exp(uniform(dice, -20, 2)), std::exp(uniform(dice, -20, 2))});
+    s.memory = {uniform(dice, -0.1, 0.1), std::exp(uniform(dice, -30, -3)),
+                std::exp(uniform(dice, -60, -3))};
   }
   return s;
 }
@@ -48,13 +42,27 @@ std::string sealed(std::string body) {
 }
 
 TEST(StateText, ReadsAsDocumented) {
-  const std::string body =
-      "ntp-server-state 1\ntime 1790000000123456789\nfrequency -1.234e-05\n"
-      "frequency_deviation 2e-09\nwander 1e-19\ntai_offset 37\n"
-      "source 192.0.2.1 noise 0.0012 delay 0.021\nsource 2001:db8::1 noise 3e-06 delay 0.0002\n";
-  EXPECT_EQ(format_state(sample()), sealed(body));
-  EXPECT_EQ(format_state({}), sealed("ntp-server-state 1\ntime 0\nfrequency unknown\n"
-                                     "tai_offset unknown\n"));
+  EXPECT_EQ(format_state(sample()),
+            sealed("ntp-server-state 1\nboot 01234567-89ab-cdef-0123-456789abcdef\n"
+                   "time 1790000000123456789\nfrequency -1.234e-05\n"
+                   "frequency_deviation 2e-09\nwander 1e-19\n"));
+}
+
+TEST(StateText, IsTrustedLessWithAgeAndAfterAnotherBoot) {
+  SavedState state = sample();
+  state.memory = {-1.234e-5, 3e-9, 1e-20};
+  const auto after = [&](double s, std::string_view boot) {
+    return recall(state, boot, state.time + std::chrono::nanoseconds(std::llround(s * 1e9)));
+  };
+  EXPECT_EQ(after(0, kBoot).rate, -1.234e-5);
+  EXPECT_EQ(after(0, kBoot).wander, 1e-20);
+  EXPECT_DOUBLE_EQ(after(0, kBoot).rate_sd, 3e-9);
+  EXPECT_DOUBLE_EQ(after(1600, kBoot).rate_sd, 5e-9);
+  EXPECT_NEAR(after(0, "another").rate_sd, kOtherBootRate, 1e-9);
+  EXPECT_NEAR(after(0, "").rate_sd, kOtherBootRate, 1e-9) << "nobody knows which";
+  EXPECT_NEAR(after(-1, kBoot).rate_sd, kOtherBootRate, 1e-9) << "a clock went back";
+  state.memory = {};
+  EXPECT_EQ(after(9, "another").rate_sd, 0) << "what was unknown stays unknown";
 }
 
 TEST(StateText, WhatIsWrittenComesBackToTheLastBit) {
@@ -63,7 +71,11 @@ TEST(StateText, WhatIsWrittenComesBackToTheLastBit) {
     const SavedState state = any_state(dice);
     const auto back = parse_state(format_state(state));
     ASSERT_TRUE(back.has_value()) << describe(back.error()) << '\n' << format_state(state);
-    ASSERT_EQ(*back, state);
+    ASSERT_EQ(back->boot, state.boot);
+    ASSERT_EQ(back->time, state.time);
+    ASSERT_EQ(back->memory.rate, state.memory.rate);
+    ASSERT_EQ(back->memory.rate_sd, state.memory.rate_sd);
+    ASSERT_EQ(back->memory.wander, state.memory.wander);
   }
 }
 
@@ -117,38 +129,30 @@ TEST(StateText, NoGarbledFileIsAccepted) {
 }
 
 TEST(StateText, ErrorsNameTheLineAndTheReason) {
-  const std::string head = "ntp-server-state 1\n";
-  const std::string rest = "frequency unknown\ntai_offset unknown\n";
+  const std::string head = "ntp-server-state 1\nboot x\n";
+  const std::string rest = "frequency 0\nfrequency_deviation 0\nwander 0\n";
   EXPECT_EQ(error_of(""), "state file, line 1: not a state file");
   EXPECT_EQ(error_of("[server]\n"), "state file, line 1: not a state file");
   EXPECT_EQ(error_of("ntp-server-state 2\n"), "state file, line 1: written by a later version");
   EXPECT_EQ(error_of(head + "time 0\n" + rest), "state file: torn: no checksum");
   EXPECT_EQ(error_of(head + "time 0\n" + rest + "checksum 0123456789abcdef\n"),
             "state file: wrong checksum");
-  EXPECT_EQ(error_of(sealed(head + "time 0\nfrequency unknown\ntai_offset unknown")),
+  EXPECT_EQ(error_of(sealed(head + "time 0\nfrequency 0\nwander 0")),
             "state file: torn: no checksum")
       << "in the middle of a line";
   EXPECT_EQ(error_of(sealed(head + "time x\n" + rest)),
-            "state file, line 2: not as it was written");
+            "state file, line 3: not as it was written");
   EXPECT_EQ(error_of(sealed(head + "time -1\n" + rest)),
-            "state file, line 2: a number that cannot be true");
+            "state file, line 3: a number that cannot be true");
   for (const char* bad : {"nan", "inf", "0.2", "-0.2"}) {
     EXPECT_EQ(error_of(sealed(head + "time 0\nfrequency " + bad +
-                              "\nfrequency_deviation 0\nwander 0\ntai_offset unknown\n")),
-              "state file, line 3: a number that cannot be true")
+                              "\nfrequency_deviation 0\nwander 0\n")),
+              "state file, line 4: a number that cannot be true")
         << bad;
   }
-  EXPECT_EQ(error_of(sealed(head + "time 0\n" + rest + "source ::1 noise 1 delay 2 x\n")),
-            "state file, line 5: not as it was written");
+  EXPECT_EQ(error_of(sealed(head + "time 0\n" + rest + "more 1\n")),
+            "state file, line 7: not as it was written");
   EXPECT_EQ(error_of(std::string(kMaxStateText + 1, 'x')), "state file: too long");
-}
-
-TEST(StateText, TheNumberOfSourcesIsBounded) {
-  SavedState state = sample();
-  state.sources.assign(kMaxSavedSources + 50, state.sources[0]);
-  const auto back = parse_state(format_state(state));
-  ASSERT_TRUE(back.has_value());
-  EXPECT_EQ(back->sources.size(), kMaxSavedSources);
 }
 
 }  // namespace

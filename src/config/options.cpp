@@ -24,6 +24,9 @@ constexpr std::int64_t ns(std::chrono::nanoseconds duration) { return duration.c
 constexpr std::array<string_view, 2> kUnsynchronised{"local", "refuse"};
 constexpr std::array<string_view, 4> kLevels{"error", "warning", "info", "debug"};
 constexpr std::array<string_view, 3> kFormats{"text", "json", "logfmt"};
+constexpr std::array<string_view, 2> kSocketWords{"", "off"};
+constexpr std::array<string_view, 2> kLeapWords{"system", "off"};
+constexpr std::array<string_view, 2> kStateWords{"", "off"};
 static_assert(kUnsynchronised[static_cast<std::size_t>(clock::Unsynchronised::refuse)] == "refuse");
 static_assert(kLevels[static_cast<std::size_t>(LogLevel::debug)] == "debug");
 static_assert(kFormats[static_cast<std::size_t>(LogFormat::logfmt)] == "logfmt");
@@ -164,6 +167,24 @@ constexpr std::array kOptions{
              return quote(show_duration(s.clock.max_root_distance));
            }},
 
+    Option{.key = "clock.leap_seconds", .fallback = "system", .flag = "", .argument = "",
+           .expects = R"("system", "off" or an absolute path in printable ASCII)",
+           .help = "leap-seconds.list that says when there is a leap second; system for "
+                   "/usr/share/zoneinfo/leap-seconds.list where there is one; off, or past its "
+                   "expiry, for the majority of the sources",
+           .reloadable = true, .most = kLongestPath,
+           .read = [](Settings& s, const Given& g) { read_path(g, s.clock.leap_seconds); },
+           .show = [](const Settings& s) { return quote(s.clock.leap_seconds); },
+           .words = kLeapWords},
+    Option{.key = "clock.state_directory", .fallback = "", .flag = "", .argument = "",
+           .expects = R"("", "off" or an absolute path in printable ASCII)",
+           .help = "directory where what was learned of this machine's oscillator is kept for the "
+                   "next start; empty for $STATE_DIRECTORY, off or without either for none",
+           .most = kLongestPath,
+           .read = [](Settings& s, const Given& g) { read_path(g, s.clock.state_directory); },
+           .show = [](const Settings& s) { return quote(s.clock.state_directory); },
+           .words = kStateWords},
+
     Option{.key = "http.listen", .fallback = "127.0.0.1:9559",
            .flag = "--http", .argument = "ADDR[:PORT]|off",
            .expects = R"("off", ADDR, ADDR:PORT or [IPV6]:PORT)",
@@ -186,9 +207,10 @@ constexpr std::array kOptions{
            .help = "path of the Unix socket that the healthcheck command asks; empty for the first "
                    "usable of $RUNTIME_DIRECTORY/health.sock, /run/ntp-server/health.sock and "
                    "/dev/shm/ntp-server.health.sock; off for none",
-           .reloadable = true,
-           .read = [](Settings& s, const Given& g) { read_socket_path(g, s.health_socket); },
-           .show = [](const Settings& s) { return quote(s.health_socket); }},
+           .reloadable = true, .most = kLongestSocketPath,
+           .read = [](Settings& s, const Given& g) { read_path(g, s.health_socket); },
+           .show = [](const Settings& s) { return quote(s.health_socket); },
+           .words = kSocketWords},
 
     Option{.key = "log.level", .fallback = "info",
            .flag = "--log-level", .argument = "LEVEL",

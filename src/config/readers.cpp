@@ -337,21 +337,22 @@ void read_user(const Given& given, UserId& out) {
   }
 }
 
-void read_socket_path(const Given& given, std::string& out) {
+void read_path(const Given& given, std::string& out) {
   const auto text = text_of(given);
   if (!text) return;
   const auto printable = [](char c) { return c >= 0x20 && c < 0x7f; };
-  if (text->size() > kLongestSocketPath) {
+  const auto& words = given.option.words;
+  if (static_cast<std::int64_t>(text->size()) > given.option.most) {
     refuse(given, given.value,
-           fmt::format("has {} octets, over the {} of a socket's path", text->size(),
-                       kLongestSocketPath),
+           fmt::format("has {} octets, over the {} of such a path", text->size(),
+                       given.option.most),
            "choose a shorter path");
-  } else if (!std::ranges::all_of(*text, printable) ||
-             (!text->empty() && *text != "off" &&
-              (!text->starts_with('/') || text->ends_with('/')))) {
-    refuse_value(given);
-  } else {
+  } else if (std::ranges::find(words, *text) != words.end() ||
+             (text->starts_with('/') && !text->ends_with('/') &&
+              std::ranges::all_of(*text, printable))) {
     out = *text;
+  } else {
+    refuse_value(given);
   }
 }
 

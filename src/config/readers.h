@@ -15,7 +15,8 @@
 namespace ntp::config {
 
 inline constexpr std::size_t kMostEndpoints = 64;       // each one is a socket for every worker
-inline constexpr std::size_t kLongestSocketPath = 107;  // sockaddr_un's sun_path, with its NUL
+inline constexpr std::int64_t kLongestPath = 4000;
+inline constexpr std::int64_t kLongestSocketPath = 107;  // sockaddr_un's sun_path, with its NUL
 
 void read_integer(const Given& given, int& out);
 void read_threads(const Given& given, std::optional<int>& out);  // "auto" is empty
@@ -30,7 +31,8 @@ struct HostPort {
 };
 void read_host(const Given& given, std::uint16_t default_port, HostPort& out);
 void read_user(const Given& given, UserId& out);
-void read_socket_path(const Given& given, std::string& out);
+// One of option.words, or an absolute path of at most option.most octets.
+void read_path(const Given& given, std::string& out);
 // The place of the value in option.words; empty after a fault.
 std::optional<std::size_t> read_word(const Given& given);
 

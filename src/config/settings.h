@@ -43,6 +43,8 @@ struct ClockSettings {
   clock::Unsynchronised unsynchronised = clock::Unsynchronised::refuse;
   int minsources = 1;
   std::chrono::nanoseconds max_root_distance{std::chrono::milliseconds(1500)};
+  std::string leap_seconds = "system";  // or "off", or a path
+  std::string state_directory;          // "off", or empty: $STATE_DIRECTORY
 
   friend bool operator==(const ClockSettings&, const ClockSettings&) = default;
 };

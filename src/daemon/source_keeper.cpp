@@ -6,9 +6,13 @@
 #include <cerrno>
 
 #include "os/clocks.h"
+#include "os/interfaces.h"
 
 namespace ntp::daemon {
 namespace {
+
+constexpr std::chrono::minutes kLook{1};
+constexpr std::chrono::hours kSave{1};
 
 clock::Moment moment() {
   const Instant now = os::now();
@@ -41,23 +45,47 @@ bool is_worth_a_warning(client::Event::Kind kind) noexcept {
 }  // namespace
 
 SourceKeeper::SourceKeeper(os::PollLoop& loop, Log& log, int precision,
-                           std::function<void()> decided)
+                           const TimeSettings& settings, std::function<void()> decided)
     : loop_(loop),
       log_(log),
       decided_(std::move(decided)),
-      client_(moment(), precision),
+      settings_(settings),
+      leap_file_(log),
+      state_(settings.state_file, log),
+      client_(moment(), precision, state_.read(os::real_now())),
       resolver_(loop) {
   timer_ = loop_.add_timer([this](RawTime) { on_timer(); });
+  looks_ = loop_.every(kLook, [this](RawTime) { look_around(); });
+  saves_ = loop_.every(kSave, [this](RawTime) {
+    save();
+    read_leap_seconds();
+  });
 }
 
 SourceKeeper::~SourceKeeper() {
+  save();
   for (const auto& [id, exchange] : exchanges_) loop_.unwatch(exchange->watch);
-  loop_.remove_timer(timer_);
+  for (const auto timer : {timer_, looks_, saves_}) loop_.remove_timer(timer);
 }
 
-void SourceKeeper::configure(const client::ClientSettings& settings) {
-  client_.configure(settings, loop_.now(), random_);
+void SourceKeeper::configure(const TimeSettings& settings) {
+  settings_ = settings;
+  look_around();
+  read_leap_seconds();
+  client_.configure(settings.client, loop_.now(), random_);
   on_timer();
+}
+
+// Which addresses are our own: nobody is to follow himself, not over others either.
+void SourceKeeper::look_around() {
+  const client::OwnAddresses own = client::own_addresses(settings_.listen, os::interface_addresses());
+  client_.sources().set_own(own.served_at_123, own.refids);
+}
+
+void SourceKeeper::save() { state_.write(client_, loop_.now()); }
+
+void SourceKeeper::read_leap_seconds() {
+  client_.set_leap_table(leap_file_.read(settings_.leap_file, settings_.leap_file_is_default, os::real_now()));
 }
 
 void SourceKeeper::on_timer() {

@@ -6,7 +6,9 @@
 #include <memory>
 
 #include "client/client.h"
+#include "daemon/clock_files.h"
 #include "daemon/log.h"
+#include "daemon/time_settings.h"
 #include "os/client_socket.h"
 #include "os/poll_loop.h"
 #include "os/random.h"
@@ -18,10 +20,11 @@ namespace ntp::daemon {
 class SourceKeeper {
  public:
   // `decided` is called after every decision.
-  SourceKeeper(os::PollLoop& loop, Log& log, int precision, std::function<void()> decided);
+  SourceKeeper(os::PollLoop& loop, Log& log, int precision, const TimeSettings& settings,
+               std::function<void()> decided);
   ~SourceKeeper();
 
-  void configure(const client::ClientSettings& settings);
+  void configure(const TimeSettings& settings);
 
   const client::Client& client() const noexcept { return client_; }
 
@@ -38,15 +41,23 @@ class SourceKeeper {
   void on_ready(client::AssociationId id);
   void close(client::AssociationId id);
   void settle();  // after whatever made the client act
+  void look_around();
+  void save();
+  void read_leap_seconds();
 
   os::PollLoop& loop_;
   Log& log_;
   std::function<void()> decided_;
   os::KernelRandom random_;
+  TimeSettings settings_;
+  LeapFile leap_file_;
+  StateFile state_;
   client::Client client_;
   os::Resolver resolver_;
   std::map<client::AssociationId, std::unique_ptr<Exchange>> exchanges_;
   os::PollLoop::Id timer_{};
+  os::PollLoop::Id looks_{};
+  os::PollLoop::Id saves_{};
 };
 
 }  // namespace ntp::daemon

@@ -1,9 +1,21 @@
 #include "daemon/time_settings.h"
 
+#include <cstdlib>
+
 #include "base/time.h"
 
 namespace ntp::daemon {
 namespace {
+
+constexpr const char* kSystemLeapFile = "/usr/share/zoneinfo/leap-seconds.list";
+
+std::string state_directory(const std::string& configured) {
+  if (configured == "off") return {};
+  if (!configured.empty()) return configured;
+  const char* given = std::getenv("STATE_DIRECTORY");  // systemd separates several by colons
+  const std::string_view all = given != nullptr ? given : "";
+  return std::string(all.substr(0, all.find(':')));
+}
 
 client::ClientSettings client_settings(const config::Settings& settings) {
   client::ClientSettings client{.sources = settings.sources};
@@ -26,7 +38,18 @@ TimeSettings time_settings(const config::Settings& settings) {
       .error_floor_s = seconds(settings.host_clock.error_floor),
       .error_unknown_s = seconds(settings.host_clock.error_unknown),
       .max_root_distance_s = seconds(settings.host_clock.max_root_distance)};
-  return {.host = host, .client = client_settings(settings)};
+  TimeSettings out{
+      .host = host, .client = client_settings(settings), .listen = settings.server.listen};
+  const auto& clock = settings.clock;
+  out.leap_file_is_default = clock.leap_seconds == "system";
+  if (out.leap_file_is_default) {
+    out.leap_file = kSystemLeapFile;
+  } else if (clock.leap_seconds != "off") {
+    out.leap_file = clock.leap_seconds;
+  }
+  const std::string directory = state_directory(clock.state_directory);
+  if (!directory.empty()) out.state_file = directory + "/clock";
+  return out;
 }
 
 }  // namespace ntp::daemon

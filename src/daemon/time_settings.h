@@ -10,6 +10,10 @@ namespace ntp::daemon {
 struct TimeSettings {
   clock::HostPolicy host{};
   client::ClientSettings client{};  // without sources the host's clock is served
+  std::vector<Endpoint> listen{};
+  std::string leap_file{};  // empty: none
+  bool leap_file_is_default = false;
+  std::string state_file{};  // empty: none
 };
 
 TimeSettings time_settings(const config::Settings& settings);

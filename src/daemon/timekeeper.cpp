@@ -107,9 +107,9 @@ void Timekeeper::apply_settings() {
   } else {
     in_force_.host.unsynchronised = clock::Unsynchronised::refuse;  // sources have the last word
     if (!keeper_) {
-      keeper_ = std::make_unique<SourceKeeper>(*loop_, log_, precision_, [this] { publish(); });
+      keeper_ = std::make_unique<SourceKeeper>(*loop_, log_, precision_, in_force_, [this] { publish(); });
     }
-    keeper_->configure(in_force_.client);
+    keeper_->configure(in_force_);
   }
   tick();
 }

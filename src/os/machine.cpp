@@ -15,6 +15,7 @@
 
 #include "os/cgroup.h"
 #include "os/clocks.h"
+#include "os/text_file.h"
 
 namespace ntp::os {
 namespace {
@@ -66,6 +67,12 @@ int utc_offset_s(std::int64_t unix_s) noexcept {
   const auto t = static_cast<time_t>(unix_s);
   tm local{};
   return ::localtime_r(&t, &local) != nullptr ? static_cast<int>(local.tm_gmtoff) : 0;
+}
+
+std::string boot_id() {
+  auto id = read_text_file("/proc/sys/kernel/random/boot_id", 100).value_or("");
+  while (id.ends_with('\n')) id.pop_back();
+  return id;
 }
 
 std::uint64_t random_seed() noexcept {

@@ -18,6 +18,9 @@ std::string time_zone_problem();
 // Seconds east of UTC of the local time zone at a Unix time.
 int utc_offset_s(std::int64_t unix_s) noexcept;
 
+// Of this start of the kernel; empty where it is not told.
+std::string boot_id();
+
 // From the kernel; falls back to the clock where it has none yet. Not for secrets.
 std::uint64_t random_seed() noexcept;
 

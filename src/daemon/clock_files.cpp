@@ -1,0 +1,87 @@
+#include "daemon/clock_files.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+
+#include "os/machine.h"
+#include "os/text_file.h"
+
+namespace ntp::daemon {
+namespace {
+
+constexpr std::chrono::days kSoon{28};
+
+std::string day(RealTime time) {
+  const std::chrono::sys_time<std::chrono::nanoseconds> at(time.time_since_epoch());
+  const std::chrono::year_month_day date(std::chrono::floor<std::chrono::days>(at));
+  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()));
+}
+
+}  // namespace
+
+std::optional<clock::LeapTable> LeapFile::read(const std::string& path, bool is_default,
+                                               RealTime now) {
+  constexpr const char* kInstead = "; leap seconds are taken from the majority of the sources";
+  if (path.empty()) return std::nullopt;
+  const auto text = os::read_text_file(path, clock::kMaxLeapList);
+  if (!text) {
+    if (!is_default || text.error().code != ENOENT) warn(text.error().text() + kInstead);
+    return std::nullopt;
+  }
+  auto table = clock::parse_leap_list(*text);
+  if (!table) {
+    warn(path + ": " + describe(table.error()) + kInstead);
+    return std::nullopt;
+  }
+  const std::string until = day(table->expires);
+  if (table->expires <= now) {
+    warn(fmt::format("{} has expired on {}{}", path, until, kInstead));
+  } else if (table->expires - now < kSoon) {
+    warn(fmt::format("{} expires on {}; get a newer one", path, until));
+  } else if (std::exchange(told_, until) != until) {
+    log_.info("leap seconds are known", {{"file", path}, {"until", until}});
+  }
+  return std::move(*table);
+}
+
+void LeapFile::warn(const std::string& text) {
+  if (std::exchange(told_, text) != text) log_.warning(text);
+}
+
+clock::ClockFilter::Memory StateFile::read(RealTime now) const {
+  if (path_.empty()) return {};
+  const auto text = os::read_text_file(path_, clock::kMaxStateText);
+  if (!text) {
+    if (text.error().code != ENOENT) {
+      log_.warning(text.error().text() + "; the clock is learned afresh");
+    }
+    return {};
+  }
+  const auto state = clock::parse_state(*text);
+  if (!state) {
+    log_.warning(path_ + ": " + describe(state.error()) + "; the clock is learned afresh");
+    return {};
+  }
+  const auto memory = clock::recall(*state, os::boot_id(), now);
+  log_.info("the oscillator is known from before",
+            {{"frequency", fmt::format("{:+.3f}ppm", memory.rate * 1e6)},
+             {"frequency_error", fmt::format("{:.3f}ppm", memory.rate_sd * 1e6)}});
+  return memory;
+}
+
+void StateFile::write(const client::Client& client, RawTime now) {
+  const auto memory = client.memory();
+  if (path_.empty() || !memory) return;
+  const clock::SavedState state{
+      .boot = os::boot_id(), .time = client.decision().served(now), .memory = *memory};
+  const auto written = os::replace_text_file(path_, clock::format_state(state));
+  if (!written && !failing_) {
+    log_.warning(written.error().text() +
+                 "; what is learned of the oscillator is lost at the next start");
+  }
+  failing_ = !written;
+}
+
+}  // namespace ntp::daemon

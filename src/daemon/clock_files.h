@@ -1,0 +1,45 @@
+// The two files of a clock made of sources: the table of leap seconds, and what was learned of the
+// oscillator. Neither is required.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "client/client.h"
+#include "clock/leap.h"
+#include "clock/state_text.h"
+#include "daemon/log.h"
+
+namespace ntp::daemon {
+
+class LeapFile {
+ public:
+  explicit LeapFile(Log& log) : log_(log) {}
+
+  // Empty where there is no such file or it is unusable. The log says what is new, and nothing of a
+  // default that is not there.
+  std::optional<clock::LeapTable> read(const std::string& path, bool is_default, RealTime now);
+
+ private:
+  void warn(const std::string& text);
+
+  Log& log_;
+  std::string told_;
+};
+
+// Of a path that may be empty, which stands for none.
+class StateFile {
+ public:
+  StateFile(std::string path, Log& log) : path_(std::move(path)), log_(log) {}
+
+  clock::ClockFilter::Memory read(RealTime now) const;
+  // Does nothing while the client has nothing to tell. Of a row of failures the first is logged.
+  void write(const client::Client& client, RawTime now);
+
+ private:
+  std::string path_;
+  Log& log_;
+  bool failing_ = false;
+};
+
+}  // namespace ntp::daemon

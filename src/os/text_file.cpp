@@ -1,0 +1,48 @@
+#include "os/text_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+
+#include "os/fd.h"
+
+namespace ntp::os {
+
+std::expected<std::string, Error> read_text_file(const std::string& path, std::size_t most) {
+  // Without O_NONBLOCK, opening a pipe would wait for its writer.
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!fd) return std::unexpected(Error::last("open " + path));
+  struct stat status{};
+  if (::fstat(fd.get(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    return std::unexpected(Error{"read " + path, S_ISDIR(status.st_mode) ? EISDIR : EINVAL});
+  }
+  std::string text;
+  std::array<char, 16384> piece{};
+  while (true) {
+    const ssize_t size = ::read(fd.get(), piece.data(), piece.size());
+    if (size == 0) return text;
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return std::unexpected(Error::last("read " + path));
+    text.append(piece.data(), static_cast<std::size_t>(size));
+    if (text.size() > most) return std::unexpected(Error{"read " + path, EFBIG});
+  }
+}
+
+std::expected<void, Error> replace_text_file(const std::string& path, std::string_view text) {
+  const std::string draft = path + ".new";
+  const Fd fd(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
+  if (!fd) return std::unexpected(Error::last("write " + draft));
+  const ssize_t written = ::write(fd.get(), text.data(), text.size());
+  if (written != static_cast<ssize_t>(text.size())) {
+    return std::unexpected(Error{"write " + draft, written < 0 ? errno : ENOSPC});
+  }
+  if (::rename(draft.c_str(), path.c_str()) != 0) {
+    return std::unexpected(Error::last("replace " + path));
+  }
+  return {};
+}
+
+}  // namespace ntp::os

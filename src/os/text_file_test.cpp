@@ -1,0 +1,39 @@
+#include "os/text_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <filesystem>
+
+namespace ntp::os {
+namespace {
+
+struct TextFile : testing::Test {
+  std::string folder = testing::TempDir() + "ntp-text-file-" + std::to_string(::getpid());
+  void SetUp() override { std::filesystem::create_directory(folder); }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+};
+
+TEST_F(TextFile, IsReplacedAsAWhole) {
+  const std::string path = folder + "/state";
+  ASSERT_TRUE(replace_text_file(path, "one\n").has_value());
+  ASSERT_TRUE(replace_text_file(path, "2\n").has_value());
+  EXPECT_EQ(read_text_file(path, 2).value(), "2\n");
+  EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+TEST_F(TextFile, ErrorsNameThePath) {
+  const std::string path = folder + "/a";
+  EXPECT_EQ(read_text_file(path, 9).error().code, ENOENT);
+  EXPECT_EQ(read_text_file(folder, 9).error().code, EISDIR);
+  ASSERT_TRUE(replace_text_file(path, "0123456789").has_value());
+  EXPECT_EQ(read_text_file(path, 9).error().text(), "read " + path + ": File too large");
+  ASSERT_EQ(::mkfifo((folder + "/pipe").c_str(), 0600), 0);
+  EXPECT_EQ(read_text_file(folder + "/pipe", 9).error().code, EINVAL) << "and nobody waits";
+  EXPECT_EQ(replace_text_file(folder + "/none/a", "x").error().code, ENOENT);
+  EXPECT_FALSE(replace_text_file(folder, "x").has_value()) << "a folder stands there";
+}
+
+}  // namespace
+}  // namespace ntp::os
