@@ -134,6 +134,12 @@ std::optional<std::string> once(const CLI::Option& option) {
   return option.results().front();
 }
 
+std::optional<std::string> config_file(const CLI::Option& option) {
+  auto file = once(option);
+  if (file && file->empty()) throw Wrong{"--config is empty; name a file, or leave it out"};
+  return file;
+}
+
 std::optional<std::chrono::nanoseconds> duration(const CLI::Option& option,
                                                  std::chrono::nanoseconds least,
                                                  std::chrono::nanoseconds most) {
@@ -295,12 +301,13 @@ std::string Parser::unexpected_words() const {
     }
   } else {
     for (const auto* command : app.get_subcommands({})) names.push_back(command->get_name());
+    names.emplace_back("--help");  // "help"
   }
   const std::vector<std::string_view> known(names.begin(), names.end());
   std::string message = fmt::format("{} {}",
-                                    flag            ? "unknown option"
-                                    : known.empty() ? "unexpected argument"
-                                                    : "unknown command",
+                                    flag                              ? "unknown option"
+                                    : app.get_subcommands({}).empty() ? "unexpected argument"
+                                                                      : "unknown command",
                                     quote(word));
   const std::string hint = config::did_you_mean(word, known);
   return hint.empty() ? message : message + "; " + hint;
@@ -338,7 +345,7 @@ Help Parser::help() const {
 void Parser::collect_settings(CommandLine& line) const {
   const auto& app = innermost();
   for (const auto& from : configured_) {
-    if (const auto file = once(*from.config)) {
+    if (const auto file = config_file(*from.config)) {
       if (line.config) throw Wrong{"--config is given twice"};
       line.config = file;
     }
@@ -360,7 +367,7 @@ void Parser::collect_healthcheck(CommandLine& line) const {
   options.max_error = duration(*max_error_, 1us, 16s);
   options.timeout = duration(*healthcheck_timeout_, 1ms, 60s).value_or(options.timeout);
   options.socket = once(*socket_).value_or("");
-  if (const auto file = once(*healthcheck_config_)) line.config = file;
+  if (const auto file = config_file(*healthcheck_config_)) line.config = file;
 }
 
 void Parser::collect_ctl(CommandLine& line) const {
@@ -386,7 +393,7 @@ void Parser::collect_ctl(CommandLine& line) const {
     throw Wrong{"--max-error and --timeout are for waitsync only"};
   }
   options.timeout = duration(*ctl_timeout_, 0s, 24h).value_or(options.timeout);
-  if (const auto file = once(*ctl_config_)) line.config = file;
+  if (const auto file = config_file(*ctl_config_)) line.config = file;
 }
 
 void Parser::collect_query(CommandLine& line) const {

@@ -136,11 +136,15 @@ class FailingStarts(CliTest):
                 (["--lisen"], 'unknown option "--lisen"; did you mean "--listen"?', "ntp-server"),
                 (["cehck"], 'unknown command "cehck"; did you mean "check"?', "ntp-server"),
                 (["run", "now"], 'unexpected argument "now"', "ntp-server run"),
+                (["help"], 'unknown command "help"; did you mean "--help"?', "ntp-server"),
+                (["run", "help"], 'unexpected argument "help"; did you mean "--help"?', "ntp-server run"),
                 (["query"], "HOST is missing", "ntp-server query"),
                 (["query", "::1", "--count", "0"],
                  '--count is "0"; it must be a whole number from 1 to 1000', "ntp-server query"),
                 (["config"], "config needs to be told what to do: config show", "ntp-server config"),
-                (["check", "--config"], "--config needs a value", "ntp-server check")):
+                (["check", "--config"], "--config needs a value", "ntp-server check"),
+                *((command + ["--config", ""], "--config is empty; name a file, or leave it out",
+                   " ".join(["ntp-server", *command])) for command in ([], ["check"], ["ctl"]))):
             with self.subTest(arguments=arguments):
                 result = start(*arguments)
                 self.assertEqual(result.returncode, 2)
@@ -148,7 +152,7 @@ class FailingStarts(CliTest):
                 self.assertEqual(result.stdout, "")
 
     def test_healthcheck_never_exits_with_two(self):
-        for arguments in (["--bogus"], ["--timeout", "2"], ["--max-error"]):
+        for arguments in (["--bogus"], ["--timeout", "2"], ["--max-error"], ["--config", ""]):
             result = start("healthcheck", *arguments)
             self.assertEqual(result.returncode, 1, arguments)
             self.assertIn("Try 'ntp-server healthcheck --help'.", result.stderr)
