@@ -19,11 +19,11 @@ COMMANDS = [[], ["run"], ["healthcheck"], ["ctl"], ["query"], ["check"], ["confi
 UNPRIVILEGED = 65532
 
 
-def start(*arguments, environment=None, uid=None, stdout=subprocess.PIPE):
+def start(*arguments, environment=None, uid=None, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=None):
     """Runs the program to its end, in an environment of its own."""
     return subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, stdout=stdout,
-                          stderr=subprocess.PIPE, text=True, env=environment or {}, timeout=60,
-                          user=uid, check=False)
+                          stderr=stderr, text=True, env=environment or {}, timeout=60,
+                          user=uid, check=False, preexec_fn=preexec_fn)
 
 
 def flags_of(command):
@@ -160,10 +160,18 @@ class FailingStarts(CliTest):
     def test_output_that_cannot_be_written(self):
         with open("/dev/full", "w", encoding="ascii") as full:
             for command in (["version"], ["--help"], ["check", "--config", "/dev/null"],
-                            ["config", "show", "--config", "/dev/null"]):
-                result = start(*command, stdout=full)
-                self.assertEqual(result.returncode, 1, command)
-                self.assertIn("cannot write the output: No space left on device", result.stderr)
+                            ["config", "show", "--config", "/dev/null"], ["healthcheck", "--socket", "/nonexistent"]):
+                for why, how in (("No space left on device", {"stdout": full}),
+                                 ("Bad file descriptor", {"preexec_fn": lambda: os.close(1)})):
+                    with self.subTest(command=command, why=why):
+                        result = start(*command, **how)
+                        self.assertEqual(result.returncode, 1 if command[0] == "healthcheck" else 71)
+                        self.assertEqual(result.stderr, f"ntp-server: cannot write the output: {why}\n")
+
+    def test_complaints_that_cannot_be_written(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            for command, code in ((["query", "nowhere.invalid"], 69), (["ctl", "--socket", "/nonexistent"], 69)):
+                self.assertEqual(start(*command, stderr=full).returncode, code, command)
 
 
 class Commands(CliTest):

@@ -118,6 +118,12 @@ class Lifecycle(unittest.TestCase):
         self.assertLess(min(starts), 100.0, "ms; the best of five, since the machine may be busy")
         self.assertLess(min(first_replies), 100.0 if not SANITIZED else 1000.0, f"ms from the call that starts the program, a poll of the test included: {first_replies}")
 
+    def test_closed_standard_streams_are_filled_before_a_socket_takes_their_place(self):
+        server = self.server(prefix=("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"), wait=False)
+        until_answer(lambda r: True)
+        for fd in 0, 1, 2:
+            self.assertEqual(os.readlink(f"/proc/{server.process.pid}/fd/{fd}"), "/dev/null")
+
     def test_root_is_given_up_and_nothing_can_be_gained_again(self):
         server = self.server()
         status = read(f"/proc/{server.process.pid}/status")
