@@ -366,7 +366,7 @@ void Parser::collect_healthcheck(CommandLine& line) const {
   auto& options = line.healthcheck;
   options.max_error = duration(*max_error_, 1us, 16s);
   options.timeout = duration(*healthcheck_timeout_, 1ms, 60s).value_or(options.timeout);
-  options.socket = once(*socket_).value_or("");
+  options.server.socket = once(*socket_).value_or("");
   if (const auto file = config_file(*healthcheck_config_)) line.config = file;
 }
 
@@ -387,7 +387,7 @@ void Parser::collect_ctl(CommandLine& line) const {
     options.topic = static_cast<Topic>(known - kTopicNames.begin());
   }
   options.json = ctl_json_->count() > 0;
-  options.socket = once(*ctl_socket_).value_or("");
+  options.server.socket = once(*ctl_socket_).value_or("");
   options.max_error = duration(*ctl_max_error_, 1us, 16s);
   if (options.topic != Topic::waitsync && ctl_max_error_->count() + ctl_timeout_->count() > 0) {
     throw Wrong{"--max-error and --timeout are for waitsync only"};

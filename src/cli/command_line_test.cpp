@@ -80,13 +80,13 @@ TEST(CommandLine, ReadsTheOptionsOfHealthcheck) {
   const auto plain = parsed({"healthcheck"}).healthcheck;
   EXPECT_EQ(plain.max_error, std::nullopt);
   EXPECT_EQ(plain.timeout, 2s);
-  EXPECT_EQ(plain.socket, "");
+  EXPECT_EQ(plain.server.socket, "");
   const auto full =
       parsed({"healthcheck", "--max-error", "1.5ms", "--timeout", "500ms", "--socket", "/run/x"})
           .healthcheck;
   EXPECT_EQ(full.max_error, 1500us);
   EXPECT_EQ(full.timeout, 500ms);
-  EXPECT_EQ(full.socket, "/run/x");
+  EXPECT_EQ(full.server.socket, "/run/x");
 }
 
 TEST(CommandLine, ReadsTheOptionsOfQuery) {

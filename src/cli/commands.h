@@ -7,13 +7,14 @@
 #include <string>
 
 #include "cli/ctl_text.h"
+#include "cli/local_server.h"
 
 namespace ntp::cli {
 
 struct HealthcheckOptions {
   std::optional<std::chrono::nanoseconds> max_error{};  // empty: liveness only
   std::chrono::nanoseconds timeout = std::chrono::seconds(2);
-  std::string socket{};  // empty: the first usable place, see os/health_channel.h
+  LocalServer server{};
 };
 
 struct QueryOptions {
@@ -26,8 +27,8 @@ struct QueryOptions {
 struct CtlOptions {
   Topic topic = Topic::status;
   bool json = false;
-  std::string socket{};                                 // as of HealthcheckOptions
-  std::optional<std::chrono::nanoseconds> max_error{};  // of waitsync
+  LocalServer server{};
+  std::optional<std::chrono::nanoseconds> max_error{};          // of waitsync
   std::chrono::nanoseconds timeout = std::chrono::seconds(60);  // of waitsync
 };
 

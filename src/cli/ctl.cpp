@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds kAnswer{2000};
 constexpr int kPause_ms = 500;  // between looks of waitsync
 
 std::expected<json, std::string> ask(const CtlOptions& options) {
-  const auto answer = ask_local_server(options.socket, daemon::kStatusQuestion, kAnswer);
+  const auto answer = ask_local_server(options.server, daemon::kStatusQuestion, kAnswer);
   if (!answer) return std::unexpected(answer.error());
   json status = json::parse(*answer, nullptr, false);
   if (!status.is_object()) return std::unexpected("the server's answer is no status document");

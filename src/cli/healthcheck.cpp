@@ -13,7 +13,7 @@ int run_healthcheck(const HealthcheckOptions& options) {
   if (options.max_error) {
     question.max_error_s = std::chrono::duration<double>(*options.max_error).count();
   }
-  const auto answer = ask_local_server(options.socket, daemon::to_line(question), timeout);
+  const auto answer = ask_local_server(options.server, daemon::to_line(question), timeout);
   fmt::print("{}\n", answer ? *answer : "unhealthy: " + answer.error());
   return answer && answer->starts_with("healthy") ? 0 : 1;
 }

@@ -2,15 +2,21 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <expected>
 #include <string>
 #include <string_view>
 
 namespace ntp::cli {
 
-// The line that comes back, or why there is none. `socket` is the setting health.socket: empty for
-// the usual places.
-std::expected<std::string, std::string> ask_local_server(const std::string& socket,
+struct LocalServer {
+  std::string socket{};       // the setting health.socket: empty for the usual places
+  std::uint32_t uid = 65532;  // the setting server.uid
+};
+
+// The line that comes back, or why there is none. The first place where there is a socket speaks:
+// nobody else vouches for a server that has died there.
+std::expected<std::string, std::string> ask_local_server(const LocalServer& server,
                                                          std::string_view line,
                                                          std::chrono::milliseconds timeout);
 

@@ -78,23 +78,25 @@ int show(const CommandLine& line) {
   return EX_OK;
 }
 
-// The same place as the server's. A configuration that has become bad since the server started says
-// nothing of its health, so problems are no reason to fail here.
-std::string health_socket(const CommandLine& line) {
+// By the same configuration as the server's, with the socket that a flag names. A configuration
+// that has become bad since the server started says nothing of its health, so problems are no
+// reason to fail here.
+LocalServer find_server(const CommandLine& line, const std::string& flag) {
   const auto sources = read_sources(line).value_or(
       config::Sources{.environment = os::environment(), .flags = line.flags});
-  return config::load_what_is_good(sources).health_socket;
+  const auto settings = config::load_what_is_good(sources);
+  return {.socket = flag.empty() ? settings.health_socket : flag, .uid = settings.server.uid};
 }
 
 int healthcheck(const CommandLine& line) {
   auto options = line.healthcheck;
-  if (options.socket.empty()) options.socket = health_socket(line);
+  options.server = find_server(line, options.server.socket);
   return run_healthcheck(options);
 }
 
 int ctl(const CommandLine& line) {
   auto options = line.ctl;
-  if (options.socket.empty()) options.socket = health_socket(line);
+  options.server = find_server(line, options.server.socket);
   return run_ctl(options);
 }
 

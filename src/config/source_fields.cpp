@@ -209,11 +209,14 @@ const SourceField* find_source_field(string_view name) {
 
 void add_source_words(string_view text, const Origin& origin, Entries& out) {
   static constexpr string_view kPool = "pool:";
-  if (!out.sources) out.sources.emplace();
+  // Without a word an empty variable names nothing and leaves the file's sources; an empty flag is
+  // a mistake, which the empty address shows.
+  bool more = origin.kind == Origin::Kind::flag;
   while (true) {
     const auto start = std::ranges::find_if_not(text, is_blank_or_comma);
     text.remove_prefix(static_cast<std::size_t>(start - text.begin()));
-    if (text.empty()) return;
+    if (text.empty() && !more) return;
+    more = false;
     const auto end = std::ranges::find_if(text, is_blank_or_comma);
     string_view word = text.substr(0, static_cast<std::size_t>(end - text.begin()));
     text.remove_prefix(word.size());
@@ -235,6 +238,7 @@ void add_source_words(string_view text, const Origin& origin, Entries& out) {
     };
     SourceEntry entry{.origin = origin, .values = {value("address", word)}};
     if (pool) entry.values.push_back(value("mode", "pool"));
+    if (!out.sources) out.sources.emplace();
     out.sources->push_back(std::move(entry));
   }
 }

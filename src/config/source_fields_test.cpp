@@ -151,6 +151,22 @@ TEST(Sources, OfTheStrongestPlaceReplaceAllOthers) {
   EXPECT_EQ(of({}), "");
 }
 
+TEST(Sources, AreNotWipedByWordsThatNameNone) {
+  const FileText main{"ntp.toml", "[[source]]\naddress = 'a.example'\n"};
+  for (const char* text : {"", " , ", "127.127.1.1"}) {
+    const auto loaded = load({.files = {main}, .environment = {{"NTP_SERVERS", text}}});
+    ASSERT_TRUE(loaded.has_value()) << text;
+    EXPECT_EQ(named(*loaded), "a.example:123 server") << text;
+  }
+  for (const char* text : {"", " , "}) {
+    EXPECT_EQ(lines(load({.files = {main}, .flags = {{"source.address", text, "--source"}}})),
+              (std::vector<std::string>{
+                  "--source: source.address is \"\", which is no name and no address; it must be "
+                  "NAME, NAME:PORT, ADDR, ADDR:PORT or [IPV6]:PORT"}))
+        << text;
+  }
+}
+
 TEST(Sources, AreShownWithTheirOrigins) {
   const auto loaded = load_text("[[source]]\naddress = 'a.example'\nmaxpoll = 8\n");
   ASSERT_TRUE(loaded.has_value());

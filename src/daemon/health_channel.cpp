@@ -39,8 +39,7 @@ std::string to_line(const HealthQuestion& question) {
   return line;
 }
 
-HealthChannel::HealthChannel(os::PollLoop& loop, os::Fd listener, std::string path,
-                             Answers answers)
+HealthChannel::HealthChannel(os::PollLoop& loop, os::Fd listener, std::string path, Answers answers)
     : loop_(loop),
       listener_(std::move(listener)),
       path_(std::move(path)),
@@ -67,7 +66,12 @@ HealthChannel::Client* HealthChannel::find(std::uint64_t number) {
 
 void HealthChannel::on_connect() {
   os::Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!fd || !os::is_peer_allowed(fd.get())) return;
+  if (!fd) return;
+  if (const std::string why = os::why_peer_may_not_ask(fd.get()); !why.empty()) {
+    const std::string text = std::string(kRefused) + why + '\n';
+    (void)::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return;
+  }
   if (clients_.size() >= kMaxClients) close(clients_.front()->number);
   auto client = std::make_unique<Client>();
   client->number = ++last_number_;

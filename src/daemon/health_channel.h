@@ -1,6 +1,7 @@
 // The process's own channel for `ntp-server healthcheck` and `ctl`: a Unix socket, one line in, one
 // line out. Nothing can be changed by it.
 //   health TIMEOUT_MS [MAX_ERROR_S]   ->   healthy: WHY   |   unhealthy: WHY
+//   (whoever may not ask)             ->   refused: WHY
 //   status                            ->   docs/formats/status.md, without line breaks
 #pragma once
 
@@ -23,6 +24,7 @@ struct HealthQuestion {
 };
 
 inline constexpr std::string_view kStatusQuestion = "status";
+inline constexpr std::string_view kRefused = "refused: ";
 
 std::optional<HealthQuestion> parse_question(const std::string& line);
 std::string to_line(const HealthQuestion& question);

@@ -163,7 +163,7 @@ void ServerProcess::greet() const {
 void ServerProcess::open_health_channel(Try attempt) {
   if (settings_.health_socket == "off") return;
   std::string failures;
-  bool another_holds_a_better_place = false;
+  std::string better_place;
   for (const std::string& path : os::health_socket_paths(settings_.health_socket)) {
     auto listener = os::listen_unix(path);
     if (listener) {
@@ -176,15 +176,15 @@ void ServerProcess::open_health_channel(Try attempt) {
                   },
               .status = [this] { return control::status_json(report(), kOneLine); }});
       log_.debug("health channel", {{"path", path}});
-      if (another_holds_a_better_place) {
-        log_.warning(
-            fmt::format("another ntp-server of this machine is the one that `healthcheck` "
-                        "asks; ask this one with `healthcheck --socket {}`",
-                        path));
+      if (!better_place.empty()) {
+        log_.warning(fmt::format(
+            "`healthcheck` asks at {}, which another ntp-server holds or a dead one has left; ask "
+            "this one with `healthcheck --socket {}`",
+            better_place, path));
       }
       return;
     }
-    another_holds_a_better_place |= listener.error().code == EADDRINUSE;
+    if (listener.error().code == EADDRINUSE && better_place.empty()) better_place = path;
     failures += (failures.empty() ? "" : "; ") + listener.error().text();
   }
   if (attempt == Try::first) {

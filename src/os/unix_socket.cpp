@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "os/clocks.h"
 
@@ -34,6 +35,25 @@ std::expected<Fd, Error> connect_unix(const std::string& path) {
     return std::unexpected(Error::last("connect to " + path));
   }
   return fd;
+}
+
+constexpr uid_t kNobodyKnown = static_cast<uid_t>(-1);
+
+// Of a connected socket whose other end listens: who called listen(2).
+uid_t uid_of_peer(int fd) noexcept {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  const bool known = ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+  return known ? peer.uid : kNobodyKnown;
+}
+
+// Who alone can have put `path` where it is, if there is such a one.
+uid_t owner_of_place(const std::string& path) noexcept {
+  const std::string place = std::filesystem::path(path).parent_path();
+  struct stat status{};
+  const bool closed = ::stat(place.empty() ? "." : place.c_str(), &status) == 0 &&
+                      (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  return closed ? status.st_uid : 0;
 }
 
 }  // namespace
@@ -70,20 +90,28 @@ std::expected<Fd, Error> listen_unix(const std::string& path) {
   return fd;
 }
 
-bool is_peer_allowed(int fd) noexcept {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-         (peer.uid == 0 || peer.uid == ::geteuid());
+std::string why_peer_may_not_ask(int fd) {
+  const uid_t uid = uid_of_peer(fd);
+  if (uid == 0 || uid == ::geteuid()) return {};
+  return "uid " + std::to_string(uid) + " may not ask; root and uid " +
+         std::to_string(::geteuid()) + " may";
 }
 
 std::expected<std::string, Error> ask_unix(const std::string& path, std::string_view line,
-                                           std::chrono::milliseconds timeout) {
+                                           std::chrono::milliseconds timeout,
+                                           std::uint32_t server_uid) {
   auto fd = connect_unix(path);
   if (!fd) return std::unexpected(fd.error());
+  const uid_t uid = uid_of_peer(fd->get());
+  if (uid != 0 && uid != ::geteuid() && uid != server_uid && uid != owner_of_place(path)) {
+    return std::unexpected(
+        Error{"trust " + path + ", where uid " + std::to_string(uid) + " answers", EPERM});
+  }
   const std::string request = std::string(line) + "\n";
+  // Who is refused is told so before he asks, and finds the other end closed.
   if (::send(fd->get(), request.data(), request.size(), MSG_NOSIGNAL) !=
-      static_cast<ssize_t>(request.size())) {
+          static_cast<ssize_t>(request.size()) &&
+      errno != EPIPE) {
     return std::unexpected(Error::last("ask " + path));
   }
   const RawTime deadline = raw_now() + timeout;

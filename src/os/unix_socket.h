@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <expected>
 #include <string>
 #include <string_view>
@@ -22,11 +23,15 @@ std::vector<std::string> health_socket_paths(const std::string& configured);
 // predecessor's file is replaced; a living one's is an error (EADDRINUSE).
 std::expected<Fd, Error> listen_unix(const std::string& path);
 
-// True when the process at the other end is root's or our own user's.
-bool is_peer_allowed(int fd) noexcept;
+// Empty when the process at the other end is root's or our own user's, or else why it may not ask.
+std::string why_peer_may_not_ask(int fd);
 
-// Sends one line and returns the line that comes back, without its end.
+// Sends one line and returns the line that comes back, without its end. Whoever can put a socket
+// into a directory that everybody may write could speak for the server; so the listener must be
+// root's, our own user's, `server_uid`'s, or of the owner of a directory that others cannot write
+// (else EPERM).
 std::expected<std::string, Error> ask_unix(const std::string& path, std::string_view line,
-                                           std::chrono::milliseconds timeout);
+                                           std::chrono::milliseconds timeout,
+                                           std::uint32_t server_uid);
 
 }  // namespace ntp::os

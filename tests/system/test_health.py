@@ -67,6 +67,41 @@ class Health(unittest.TestCase):
         server.stop(signal.SIGKILL)
         self.expect(server, 1, "unhealthy: no ntp-server answers here")
 
+    def test_nobody_at_a_later_place_vouches_for_one_that_died_or_froze(self):
+        """Found by review: each failure but "no such file" used to lead on to the next place."""
+        with tempfile.TemporaryDirectory() as place:
+            os.chmod(place, 0o777)
+            first = {"NTP_SERVER_HEALTH_SOCKET": None, "RUNTIME_DIRECTORY": place}
+            kernel, server = self.start(environment=first)
+            _, other = self.start("--listen", "127.0.0.1:1123", "--http", "off", environment={**first, "RUNTIME_DIRECTORY": None})
+            self.expect(other, 0, "^healthy")  # at /run/ntp-server or /dev/shm
+            self.expect(server, 0, "^healthy")
+            server.freeze()
+            self.expect(server, 1, "unhealthy: no ntp-server answers here", "--timeout", "300ms")
+            server.stop(signal.SIGKILL)
+            self.expect(server, 1, "unhealthy: no ntp-server answers here: connect to " + place)
+            os.unlink(f"{place}/health.sock")
+            self.expect(server, 0, "^healthy")
+            other.stop()
+
+    def test_a_stranger_cannot_speak_for_the_server_where_everybody_may_write(self):
+        impostor = ("import os, socket, sys; os.setuid(61998); s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); print(flush=True)\n"
+                    "while True: s.accept()[0].sendall(b'healthy: ha\\n')")
+        kernel, server = self.start()
+        with tempfile.TemporaryDirectory() as place:
+            for mode, code, pattern in ((0o1777, 1, "unhealthy: no ntp-server answers here: trust .* where uid 61998 answers"), (0o755, 0, "^healthy: ha")):
+                os.chmod(place, 0o1777)
+                path = f"{place}/{mode}"
+                with subprocess.Popen([sys.executable, "-c", impostor, path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+                    process.stdout.readline()
+                    os.chmod(place, mode)
+                    if mode == 0o755:
+                        os.chown(place, 61998, 0)
+                    try:
+                        self.expect(server, code, pattern, "--socket", path)
+                    finally:
+                        process.kill()
+
     def test_a_neighbour_on_the_same_port_does_not_answer_for_a_dead_one(self):
         kernel, server = self.start()
         _, neighbour = self.start("--http", "off")
