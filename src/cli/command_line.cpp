@@ -238,14 +238,14 @@ Parser::Parser() {
 
   ctl_ = &add_command(root_, "ctl", "Look into the running server of this container or machine",
                       kCtlExamples);
-  topic_ = add_text(*ctl_, "TOPIC", "TOPIC", fmt::format("{} (default: status)",
-                                                         fmt::join(kTopicNames, ", ")));
+  topic_ = add_text(*ctl_, "TOPIC", "TOPIC",
+                    fmt::format("{} (default: status)", fmt::join(kTopicNames, ", ")));
   ctl_json_ = ctl_->add_flag("--json");
   ctl_json_->description("print one JSON document");
   ctl_max_error_ = add_text(*ctl_, "--max-error", "DURATION",
                             "of waitsync: also wait for an error bound of at most this");
-  ctl_timeout_ = add_text(*ctl_, "--timeout", "DURATION",
-                          "of waitsync: how long to wait (default: 60s)");
+  ctl_timeout_ =
+      add_text(*ctl_, "--timeout", "DURATION", "of waitsync: how long to wait (default: 60s)");
   ctl_socket_ = add_text(*ctl_, "--socket", "PATH",
                          "the server's health socket (default: the setting health.socket)");
   ctl_config_ = add_config(*ctl_);
@@ -380,9 +380,9 @@ void Parser::collect_ctl(CommandLine& line) const {
     if (known == kTopicNames.end()) {
       const std::vector<std::string_view> names(kTopicNames.begin(), kTopicNames.end());
       const std::string hint = config::did_you_mean(word, names);
-      throw Wrong{fmt::format("unknown topic {}; {}", quote(word),
-                              hint.empty() ? fmt::format("one of {}", fmt::join(names, ", "))
-                                           : hint)};
+      throw Wrong{
+          fmt::format("unknown topic {}; {}", quote(word),
+                      hint.empty() ? fmt::format("one of {}", fmt::join(names, ", ")) : hint)};
     }
     options.topic = static_cast<Topic>(known - kTopicNames.begin());
   }
