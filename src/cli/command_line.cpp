@@ -134,6 +134,12 @@ std::optional<std::string> once(const CLI::Option& option) {
   return option.results().front();
 }
 
+std::optional<std::string> config_file(const CLI::Option& option) {
+  auto file = once(option);
+  if (file && file->empty()) throw Wrong{"--config is empty; name a file, or leave it out"};
+  return file;
+}
+
 std::optional<std::chrono::nanoseconds> duration(const CLI::Option& option,
                                                  std::chrono::nanoseconds least,
                                                  std::chrono::nanoseconds most) {
@@ -232,14 +238,14 @@ Parser::Parser() {
 
   ctl_ = &add_command(root_, "ctl", "Look into the running server of this container or machine",
                       kCtlExamples);
-  topic_ = add_text(*ctl_, "TOPIC", "TOPIC", fmt::format("{} (default: status)",
-                                                         fmt::join(kTopicNames, ", ")));
+  topic_ = add_text(*ctl_, "TOPIC", "TOPIC",
+                    fmt::format("{} (default: status)", fmt::join(kTopicNames, ", ")));
   ctl_json_ = ctl_->add_flag("--json");
   ctl_json_->description("print one JSON document");
   ctl_max_error_ = add_text(*ctl_, "--max-error", "DURATION",
                             "of waitsync: also wait for an error bound of at most this");
-  ctl_timeout_ = add_text(*ctl_, "--timeout", "DURATION",
-                          "of waitsync: how long to wait (default: 60s)");
+  ctl_timeout_ =
+      add_text(*ctl_, "--timeout", "DURATION", "of waitsync: how long to wait (default: 60s)");
   ctl_socket_ = add_text(*ctl_, "--socket", "PATH",
                          "the server's health socket (default: the setting health.socket)");
   ctl_config_ = add_config(*ctl_);
@@ -295,12 +301,13 @@ std::string Parser::unexpected_words() const {
     }
   } else {
     for (const auto* command : app.get_subcommands({})) names.push_back(command->get_name());
+    names.emplace_back("--help");  // "help"
   }
   const std::vector<std::string_view> known(names.begin(), names.end());
   std::string message = fmt::format("{} {}",
-                                    flag            ? "unknown option"
-                                    : known.empty() ? "unexpected argument"
-                                                    : "unknown command",
+                                    flag                              ? "unknown option"
+                                    : app.get_subcommands({}).empty() ? "unexpected argument"
+                                                                      : "unknown command",
                                     quote(word));
   const std::string hint = config::did_you_mean(word, known);
   return hint.empty() ? message : message + "; " + hint;
@@ -338,7 +345,7 @@ Help Parser::help() const {
 void Parser::collect_settings(CommandLine& line) const {
   const auto& app = innermost();
   for (const auto& from : configured_) {
-    if (const auto file = once(*from.config)) {
+    if (const auto file = config_file(*from.config)) {
       if (line.config) throw Wrong{"--config is given twice"};
       line.config = file;
     }
@@ -360,7 +367,7 @@ void Parser::collect_healthcheck(CommandLine& line) const {
   options.max_error = duration(*max_error_, 1us, 16s);
   options.timeout = duration(*healthcheck_timeout_, 1ms, 60s).value_or(options.timeout);
   options.server.socket = once(*socket_).value_or("");
-  if (const auto file = once(*healthcheck_config_)) line.config = file;
+  if (const auto file = config_file(*healthcheck_config_)) line.config = file;
 }
 
 void Parser::collect_ctl(CommandLine& line) const {
@@ -373,9 +380,9 @@ void Parser::collect_ctl(CommandLine& line) const {
     if (known == kTopicNames.end()) {
       const std::vector<std::string_view> names(kTopicNames.begin(), kTopicNames.end());
       const std::string hint = config::did_you_mean(word, names);
-      throw Wrong{fmt::format("unknown topic {}; {}", quote(word),
-                              hint.empty() ? fmt::format("one of {}", fmt::join(names, ", "))
-                                           : hint)};
+      throw Wrong{
+          fmt::format("unknown topic {}; {}", quote(word),
+                      hint.empty() ? fmt::format("one of {}", fmt::join(names, ", ")) : hint)};
     }
     options.topic = static_cast<Topic>(known - kTopicNames.begin());
   }
@@ -386,7 +393,7 @@ void Parser::collect_ctl(CommandLine& line) const {
     throw Wrong{"--max-error and --timeout are for waitsync only"};
   }
   options.timeout = duration(*ctl_timeout_, 0s, 24h).value_or(options.timeout);
-  if (const auto file = once(*ctl_config_)) line.config = file;
+  if (const auto file = config_file(*ctl_config_)) line.config = file;
 }
 
 void Parser::collect_query(CommandLine& line) const {

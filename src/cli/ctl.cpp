@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 #include <poll.h>
 
-#include <cstdio>
 #include <expected>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/local_server.h"
+#include "cli/output.h"
 #include "daemon/health_channel.h"
 #include "os/clocks.h"
 
@@ -28,11 +28,11 @@ std::expected<json, std::string> ask(const CtlOptions& options) {
   return status;
 }
 
-void print(const CtlOptions& options, const json& status) {
+void show(const CtlOptions& options, const json& status) {
   if (options.json) {
-    fmt::print("{}\n", ctl_json(options.topic, status).dump(2));
+    print(ctl_json(options.topic, status).dump(2) + '\n');
   } else {
-    fmt::print("{}", ctl_text(options.topic, status));
+    print(ctl_text(options.topic, status));
   }
 }
 
@@ -51,11 +51,11 @@ int wait_for_synchronisation(const CtlOptions& options) {
     const bool is_late = os::raw_now() >= deadline;
     const bool is_good = status && is_synchronised(*status, options);
     if (is_good || (is_late && status)) {
-      print(options, *status);
+      show(options, *status);
       return is_good ? 0 : kNotYet;
     }
     if (is_late) {
-      fmt::print(stderr, "ntp-server: {}\n", status.error());
+      complain(fmt::format("ntp-server: {}\n", status.error()));
       return kNotYet;
     }
     ::poll(nullptr, 0, kPause_ms);
@@ -68,11 +68,11 @@ int run_ctl(const CtlOptions& options) {
   if (options.topic == Topic::waitsync) return wait_for_synchronisation(options);
   const auto status = ask(options);
   if (!status) {
-    fmt::print(stderr, "ntp-server: {}\n", status.error());
+    complain(fmt::format("ntp-server: {}\n", status.error()));
     return kUnavailable;
   }
-  print(options, *status);
-  return std::fflush(stdout) == 0 ? 0 : kNotYet;
+  show(options, *status);
+  return 0;
 }
 
 }  // namespace ntp::cli

@@ -128,17 +128,15 @@ std::string sourcestats_text(const json& status) {
 }
 
 std::string selection_text(const json& status) {
-  return table(status, {"SOURCE", "WHY"}, [](const json& s) -> Row {
-    return {source_name(s), word(at(s, "why"))};
-  });
+  return table(status, {"SOURCE", "WHY"},
+               [](const json& s) -> Row { return {source_name(s), word(at(s, "why"))}; });
 }
 
 std::string activity_text(const json& status) {
   std::vector<Row> rows;
   for (const json& source : at(status, "sources")) {
     const std::string standing = word(at(source, "standing"));
-    const auto known =
-        std::ranges::find(rows, standing, [](const Row& row) { return row.back(); });
+    const auto known = std::ranges::find(rows, standing, [](const Row& row) { return row.back(); });
     if (known == rows.end()) {
       rows.push_back({"1", standing});
     } else {
@@ -190,14 +188,13 @@ std::string status_text(const json& status) {
   const json& system = at(status, "system");
   const json& packets = at(status, "packets");
   const json& clock = at(status, "clock");
-  std::string text = fmt::format("ntp-server     {}, up {:.0f} s\n", word(at(status, "version")),
-                                 at(status, "uptime_s").is_number()
-                                     ? at(status, "uptime_s").get<double>()
-                                     : 0.0);
+  std::string text =
+      fmt::format("ntp-server     {}, up {:.0f} s\n", word(at(status, "version")),
+                  at(status, "uptime_s").is_number() ? at(status, "uptime_s").get<double>() : 0.0);
   text += "time           " + word(at(at(status, "ready"), "why")) + "\n";
-  text += fmt::format("served as      stratum {}, reference {}, leap {}\n",
-                      word(at(system, "stratum")), word(at(system, "refid")),
-                      word(at(system, "leap")));
+  text +=
+      fmt::format("served as      stratum {}, reference {}, leap {}\n", word(at(system, "stratum")),
+                  word(at(system, "refid")), word(at(system, "leap")));
   if (clock.is_null()) {
     text += "clock          the host's, " + word(at(at(status, "host_clock"), "standing")) + "\n";
   } else {
@@ -218,8 +215,8 @@ std::string show_seconds(double s, bool with_sign) {
     const char* name;
   };
   constexpr std::array<Unit, 4> kUnits = {{{1, "s"}, {1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}}};
-  const auto* unit = std::ranges::find_if(
-      kUnits, [s](const Unit& u) { return std::abs(s) >= 0.9995 * u.in_s; });
+  const auto* unit =
+      std::ranges::find_if(kUnits, [s](const Unit& u) { return std::abs(s) >= 0.9995 * u.in_s; });
   if (unit == kUnits.end()) unit = &kUnits.back();
   const double value = s / unit->in_s;
   return with_sign ? fmt::format("{:+.3f} {}", value, unit->name)

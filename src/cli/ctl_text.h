@@ -1,4 +1,5 @@
-// What `ntp-server ctl` prints, made of the server's status document (docs/formats/status.md). Pure.
+// What `ntp-server ctl` prints, made of the server's status document (docs/formats/status.md).
+// Pure.
 #pragma once
 
 #include <array>

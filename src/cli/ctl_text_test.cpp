@@ -66,7 +66,8 @@ TEST(CtlText, ShowsTheServedClock) {
 }
 
 TEST(CtlText, SaysThatTheHostsClockIsServedWhereThereAreNoSources) {
-  for (const Topic topic : {Topic::sources, Topic::sourcestats, Topic::selection, Topic::activity}) {
+  for (const Topic topic :
+       {Topic::sources, Topic::sourcestats, Topic::selection, Topic::activity}) {
     EXPECT_EQ(ctl_text(topic, without_sources()), "no sources: the host's clock is served\n");
   }
   EXPECT_NE(ctl_text(Topic::tracking, without_sources()).find("the host's, synchronised"),

@@ -1,6 +1,9 @@
 #include "cli/program.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -9,6 +12,7 @@
 
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "config/show.h"
 #include "daemon/server_process.h"
 #include "os/config_files.h"
@@ -16,20 +20,6 @@
 
 namespace ntp::cli {
 namespace {
-
-constexpr int kOk = 0;
-constexpr int kFailed = 1;
-
-void complain(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
-
-// A full disk or a closed pipe must not look like success.
-int print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return kOk;
-  complain(fmt::format("ntp-server: cannot write the output: {}\n",
-                       std::generic_category().message(errno)));
-  return kFailed;
-}
 
 std::expected<config::Sources, config::Problems> read_sources(const CommandLine& line) {
   auto files = os::read_config_files(line.config);
@@ -76,14 +66,16 @@ int check(const CommandLine& line) {
   text += "ok:";
   for (const auto& file : sources->files) text += ' ' + file.name;
   if (sources->files.empty()) text += " no configuration file";
-  return print(text + '\n');
+  print(text + '\n');
+  return EX_OK;
 }
 
 int show(const CommandLine& line) {
   const auto loaded = load(line);
   if (!loaded) return refuse(loaded.error());
   for (const auto& warning : loaded->settings.warnings) complain("warning: " + warning + '\n');
-  return print(config::show(*loaded, line.origins));
+  print(config::show(*loaded, line.origins));
+  return EX_OK;
 }
 
 // By the same configuration as the server's, with the socket that a flag names. A configuration
@@ -109,37 +101,59 @@ int ctl(const CommandLine& line) {
 }
 
 int print_version() {
-  return print(fmt::format("ntp-server {} ({}, {})\n", kVersion, kCompiler, kMachine));
+  print(fmt::format("ntp-server {} ({}, {})\n", kVersion, kCompiler, kMachine));
+  return EX_OK;
+}
+
+int run_command(const CommandLine& line) {
+  switch (line.command) {
+    case Command::run:
+      return serve(line);
+    case Command::healthcheck:
+      return healthcheck(line);
+    case Command::ctl:
+      return ctl(line);
+    case Command::query:
+      return run_query(line.query);
+    case Command::check:
+      return check(line);
+    case Command::config_show:
+      return show(line);
+    case Command::version:
+      return print_version();
+    case Command::help:
+      print(line.help);
+      return EX_OK;
+  }
+  return EX_SOFTWARE;
+}
+
+// A socket that took a closed descriptor of these would get what is meant for a person. The
+// direction is the wrong one: what is written still fails, as it would without.
+void fill_standard_streams() {
+  int fd = -1;
+  do {
+    fd = ::open("/dev/null", O_RDONLY);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) ::close(fd);
 }
 
 }  // namespace
 
 int run_program(std::vector<std::string> arguments) {
+  fill_standard_streams();
   const auto line = parse_command_line(std::move(arguments));
   if (!line) {
     const auto& error = line.error();
     complain(fmt::format("ntp-server: {}\nTry '{} --help'.\n", error.message, error.command));
     return error.exit_code;
   }
-  switch (line->command) {
-    case Command::run:
-      return serve(*line);
-    case Command::healthcheck:
-      return healthcheck(*line);
-    case Command::ctl:
-      return ctl(*line);
-    case Command::query:
-      return run_query(line->query);
-    case Command::check:
-      return check(*line);
-    case Command::config_show:
-      return show(*line);
-    case Command::version:
-      return print_version();
-    case Command::help:
-      return print(line->help);
-  }
-  return kFailed;
+  const int code = run_command(*line);
+  // A full disk or a closed pipe must not look like success.
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  complain(fmt::format("ntp-server: cannot write the output: {}\n",
+                       std::generic_category().message(errno)));
+  return line->command == Command::healthcheck ? 1 : EX_OSERR;
 }
 
 }  // namespace ntp::cli

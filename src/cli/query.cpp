@@ -9,6 +9,7 @@
 
 #include "base/ip.h"
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "control/refid_text.h"
 #include "os/ntp_exchange.h"
 
@@ -53,11 +54,11 @@ const char* leap_text(wire::Leap leap) {
 }
 
 void print_line(const Endpoint& server, const client::Measurement& m) {
-  fmt::print(
+  print(fmt::format(
       "{}  stratum {}  offset {:+.6f} s  delay {:.6f} s  root distance {:.6f} s  leap {}  refid "
       "{}\n",
       to_string(server), m.reply.stratum, m.offset_s, m.delay_s, m.root_distance_s,
-      leap_text(m.reply.leap), control::refid_text(m.reply.refid, m.reply.stratum));
+      leap_text(m.reply.leap), control::refid_text(m.reply.refid, m.reply.stratum)));
 }
 
 nlohmann::json as_json(const client::Measurement& m) {
@@ -95,7 +96,7 @@ Outcome ask(const std::vector<Endpoint>& addresses, const QueryOptions& options)
       }
       outcome.samples.push_back(*measured);
       if (!options.json) print_line(address, *measured);
-      std::fflush(stdout);
+      if (std::fflush(stdout) != 0) return outcome;
     }
     if (!outcome.samples.empty()) break;
   }
@@ -114,26 +115,28 @@ void print_json(const QueryOptions& options, const Outcome& outcome) {
     document["best"] =
         as_json(*std::ranges::min_element(outcome.samples, {}, &client::Measurement::delay_s));
   }
-  fmt::print("{}\n", document.dump(2));
+  print(document.dump(2) + '\n');
 }
 
 }  // namespace
 
 int run_query(const QueryOptions& options) {
   const auto target = parse_target(options.host);
-  if (!target) {
-    fmt::print(stderr, "ntp-server: \"{}\" is not HOST or HOST:PORT (IPv6: [ADDRESS]:PORT)\n",
-               options.host);
+  if (!target || target->port == 0) {
+    complain(
+        fmt::format("ntp-server: \"{}\" is not HOST or HOST:PORT (IPv6: [ADDRESS]:PORT; PORT from "
+                    "1 to 65535)\n",
+                    options.host));
     return kUsage;
   }
   const auto addresses = os::resolve(target->host, target->port);
   if (!addresses) {
-    fmt::print(stderr, "ntp-server: cannot find {}: {}\n", target->host, addresses.error());
+    complain(fmt::format("ntp-server: cannot find {}: {}\n", target->host, addresses.error()));
     return kUnavailable;
   }
   const Outcome outcome = ask(*addresses, options);
   if (options.json) print_json(options, outcome);
-  if (!outcome.failure.empty()) fmt::print(stderr, "ntp-server: {}\n", outcome.failure);
+  if (!outcome.failure.empty()) complain(fmt::format("ntp-server: {}\n", outcome.failure));
   return outcome.samples.empty() ? kUnavailable : 0;
 }
 

@@ -110,7 +110,7 @@ TEST(Discipline, ColdWithoutSourcesSaysLeapThree) {
   EXPECT_EQ(d.server.leap, wire::Leap::unknown);
   EXPECT_EQ(d.server.stratum, 16);
   EXPECT_FALSE(d.synchronised);
-  EXPECT_EQ(d.reason, "no sources");
+  EXPECT_EQ(d.reason, "no source has an address yet: names are being resolved");
 }
 
 TEST(Discipline, ServesTheCombinedTimeWithABoundThatHolds) {

@@ -78,7 +78,8 @@ std::string describe(const Selection& s) {
     case Outcome::selected:
       return fmt::format("{} of {} sources agree", s.agreeing, s.voters);
     case Outcome::no_source:
-      return s.verdicts.empty() ? "no sources" : "no source is usable";
+      return s.verdicts.empty() ? "no source has an address yet: names are being resolved"
+                                : "no source is usable";
     case Outcome::no_majority:
       return fmt::format("no majority: at most {} of {} sources agree", s.agreeing, s.voters);
     case Outcome::contested:

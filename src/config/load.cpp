@@ -70,8 +70,27 @@ void check_together(Loaded& loaded, Problems& problems) {
              show_duration(host.error_floor), show_duration(host.max_root_distance)),
          .hint = "the host's clock could never count as synchronised"});
   }
+  int votes = 0;
+  for (const auto& source : loaded.settings.sources) {
+    if (!source.noselect) votes += source.mode == client::SourceMode::pool ? source.max_sources : 1;
+  }
+  const int minsources = loaded.settings.clock.minsources;
+  if (!loaded.settings.sources.empty() && minsources > votes) {
+    problems.push_back(
+        {.where = origin_of(loaded, "clock.minsources"),
+         .what = fmt::format("clock.minsources ({}) is above the number of sources that can be "
+                             "believed ({})",
+                             minsources, votes),
+         .hint = "a server counts once, a pool max_sources times, noselect not at all"});
+  }
   const auto& server = loaded.settings.server;
   auto& warnings = loaded.settings.warnings;
+  if (host.error_unknown >= host.max_root_distance) {
+    warnings.push_back(fmt::format(
+        "host_clock.error_unknown ({}) is not below host_clock.max_root_distance ({}): a host "
+        "whose time daemon resets the kernel's bound to zero never counts as synchronised",
+        show_duration(host.error_unknown), show_duration(host.max_root_distance)));
+  }
   if (server.unsynchronised == clock::Unsynchronised::local &&
       server.local_stratum <= server.stratum) {
     warnings.push_back(fmt::format(

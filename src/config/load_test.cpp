@@ -1,5 +1,6 @@
 #include "config/load.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace ntp::config {
@@ -169,6 +170,28 @@ TEST(Load, WarnsOfALocalStratumThatHidesTheLossOfSynchronisation) {
   const auto refuse = load_text("[server]\nstratum = 10\nunsynchronised = 'refuse'\n");
   ASSERT_TRUE(refuse.has_value());
   EXPECT_TRUE(refuse->settings.warnings.empty());
+}
+
+TEST(Load, WarnsOfAnErrorUnknownThatCanNeverBeBelieved) {
+  const auto loaded = load_text("host_clock.max_root_distance = '100ms'\n");  // the default of both
+  ASSERT_TRUE(loaded.has_value());
+  ASSERT_EQ(loaded->settings.warnings.size(), 1u);
+  EXPECT_TRUE(loaded->settings.warnings[0].starts_with(
+      "host_clock.error_unknown (100ms) is not below host_clock.max_root_distance (100ms)"));
+  EXPECT_TRUE(load_text("host_clock.max_root_distance = '101ms'\n")->settings.warnings.empty());
+}
+
+TEST(Load, CountsTheSourcesThatMinsourcesNeeds) {
+  const auto is_good = [](int minsources, std::string sources) {
+    return load_text(fmt::format("clock.minsources = {}\n{}", minsources, sources)).has_value();
+  };
+  const std::string server = "[[source]]\naddress = '192.0.2.1'\n";
+  const std::string pool = "[[source]]\naddress = 'a.example'\nmode = 'pool'\nmax_sources = 3\n";
+  EXPECT_TRUE(is_good(64, "")) << "without sources it means nothing";
+  EXPECT_TRUE(is_good(4, server + pool));
+  EXPECT_FALSE(is_good(5, server + pool));
+  EXPECT_TRUE(is_good(3, server + "noselect = true\n" + pool));
+  EXPECT_FALSE(is_good(4, server + "noselect = true\n" + pool));
 }
 
 TEST(Load, WarnsWhenRootWouldStayRoot) {

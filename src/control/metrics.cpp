@@ -224,7 +224,8 @@ void write_packets(Exposition& out, const Totals& totals) {
               "Receive stamps that disagreed with the clock: it was read instead.",
               totals.stamps_discarded);
   out.histogram("ntp_server_response_latency_seconds",
-                "From the receive stamp of the kernel to handing it the reply.",
+                "From the receive stamp of the kernel to the transmit stamp, which is read just "
+                "before sendmmsg(2) is called; of replies whose request has such a stamp.",
                 server::kLatencyEdges_ns, totals.latency,
                 static_cast<double>(totals.latency_sum_ns) / 1e9);
 }

@@ -90,9 +90,9 @@ Json source_part(const Report& report, const client::SourceReport& source,
   part["offset_s"] = tracked.estimate ? Json(tracked.verdict.offset_s) : Json(nullptr);
   part["offset_error_s"] =
       tracked.estimate ? Json(std::sqrt(tracked.estimate->offset_var)) : Json(nullptr);
-  part["frequency_ppm"] =
-      tracked.estimate ? Json((tracked.estimate->rate - report.sources->frequency) * 1e6)
-                       : Json(nullptr);
+  part["frequency_ppm"] = tracked.estimate
+                              ? Json((tracked.estimate->rate - report.sources->frequency) * 1e6)
+                              : Json(nullptr);
   part["frequency_error_ppm"] =
       tracked.estimate ? Json(std::sqrt(tracked.estimate->rate_var) * 1e6) : Json(nullptr);
   part["age_s"] = sample ? Json(seconds(report.raw_now - sample->at)) : Json(nullptr);

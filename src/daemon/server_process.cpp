@@ -30,6 +30,7 @@
 #include "os/port_owner.h"
 #include "os/privileges.h"
 #include "os/systemd.h"
+#include "os/udp_socket.h"
 #include "os/unix_socket.h"
 #include "version.h"
 
@@ -88,6 +89,7 @@ class ServerProcess {
   control::Report report() const;
   http::Routes routes() const;
   void reload();
+  void refuse(const std::string& why, std::string_view refusal);
   void apply(config::Settings next);
   void stop();
 
@@ -139,6 +141,9 @@ void ServerProcess::greet() const {
             {{"pid", fmt::to_string(::getpid())},
              {"threads", fmt::to_string(workers_.all().size() * (plan_.per_endpoint > 0))}});
   for (const std::string& warning : settings_.warnings) log_.warning(warning);
+  if (socket_activated_ && !settings_.server.listen_is_default) {
+    log_.warning("server.listen has no effect: the sockets that systemd passed are served");
+  }
   if (const auto problem = os::time_zone_problem(); !problem.empty()) log_.warning(problem);
   for (const Endpoint& endpoint : workers_.unsteered()) {
     log_.warning(
@@ -199,13 +204,14 @@ void ServerProcess::open_http(Try attempt) {
     loop_.arm(http_retry_, loop_.now() + kRetry);
     return;
   }
+  const Endpoint address = os::local_endpoint(listener->get()).value_or(*settings_.http.listen);
   http_.emplace(loop_, std::move(*listener), routes(),
                 http::Options{.date = [this]() -> std::optional<RealTime> {
                   const auto state = served_.state.read();
                   if (!state.synchronised || !server::is_serving(state, loop_.now())) return {};
                   return os::real_now();
                 }});
-  log_.info("HTTP", {{"address", to_string(*settings_.http.listen)}});
+  log_.info("HTTP", {{"address", to_string(address)}});
 }
 
 // The single thread answers NTP itself, one datagram at a time.
@@ -371,12 +377,14 @@ void ServerProcess::reload() {
   os::notify_systemd("READY=1");
 }
 
+void ServerProcess::refuse(const std::string& why, std::string_view refusal) {
+  ++reload_errors_;
+  log_.error(why);
+  log_.error(fmt::format("the new configuration {}; the old one stays in force", refusal));
+}
+
 void ServerProcess::apply(config::Settings next) {
-  for (const config::Option* option : config::changed(settings_, next)) {
-    if (!option->reloadable) {
-      log_.warning(fmt::format("{} has changed: a restart is needed for it", option->key));
-    }
-  }
+  const auto changed = config::changed(settings_, next);
   const bool http_moved = next.http.listen != settings_.http.listen;
   if (http_moved && next.http.listen) {
     // The same port on another address can only be had once the old one is given up.
@@ -384,10 +392,7 @@ void ServerProcess::apply(config::Settings next) {
     const bool ours =
         settings_.http.listen && settings_.http.listen->port == next.http.listen->port;
     if (!trial && !(ours && trial.error().code == EADDRINUSE)) {
-      ++reload_errors_;
-      log_.error(trial.error().text());
-      log_.error("the new configuration cannot be served; the old one stays in force");
-      return;
+      return refuse(trial.error().text(), "cannot be served");
     }
   }
   next.server.threads = settings_.server.threads;
@@ -396,14 +401,11 @@ void ServerProcess::apply(config::Settings next) {
   if (next.server.listen != settings_.server.listen && socket_activated_) {
     log_.warning("server.listen has changed, but systemd's sockets are served");
   } else if (next.server.listen != settings_.server.listen) {
-    const auto changed = workers_.change(next.server.listen, next.server.listen_is_default);
-    if (!changed) {
-      ++reload_errors_;
-      log_.error(changed.error().text);
-      log_.error(
-          "the new configuration cannot be served (binding a port below 1024 needs a "
-          "restart); the old one stays in force");
-      return;
+    const auto moved = workers_.change(next.server.listen, next.server.listen_is_default);
+    if (!moved) {
+      return refuse(moved.error().text, moved.error().error == EACCES
+                                            ? "cannot be served without a restart"
+                                            : "cannot be served");
     }
     watch_workers();
     for (const Endpoint& endpoint : workers_.listening()) {
@@ -424,6 +426,10 @@ void ServerProcess::apply(config::Settings next) {
   }
   if (http_moved) open_http(Try::first);
   for (const std::string& warning : settings_.warnings) log_.warning(warning);
+  for (const config::Option* option : changed) {
+    if (option->reloadable) continue;
+    log_.warning(fmt::format("{} has changed: a restart is needed for it", option->key));
+  }
   ++reloads_;
   log_.info("configuration reloaded");
 }

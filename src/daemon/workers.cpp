@@ -30,13 +30,15 @@ StartFailure explain(const os::Error& error, const Endpoint& endpoint) {
                           where, owner.empty() ? "another process" : owner, endpoint.port),
               EX_UNAVAILABLE, error.code};
     }
-    case EACCES:
-    case EPERM:
-      return {fmt::format("cannot bind {}: ports below 1024 need the capability NET_BIND_SERVICE. "
-                          "Run the container with --cap-add NET_BIND_SERVICE, start as root, or "
-                          "listen on a higher port with --listen ADDR:PORT",
-                          where),
+    case EACCES: {
+      const bool is_root = ::geteuid() == 0;
+      return {fmt::format("cannot bind {}: ports below 1024 need the capability "
+                          "CAP_NET_BIND_SERVICE{}. Run the container with --cap-add "
+                          "NET_BIND_SERVICE, {}or listen on a higher port with --listen ADDR:PORT",
+                          where, is_root ? ", which this root lacks" : "",
+                          is_root ? "" : "start as root, "),
               EX_NOPERM, error.code};
+    }
     case EADDRNOTAVAIL:
       return {fmt::format("cannot bind {}: this machine does not have the address "
                           "(`ip address` lists those that it has)",
@@ -130,10 +132,12 @@ std::expected<void, StartFailure> Workers::adopt(const std::vector<int>& fds) {
     Group group{.asked = {}, .bound = {}, .workers = {}, .adopted = true};
     const auto bound = os::local_endpoint(fd);
     if (bound) group.asked = *bound;
-    if (!os::is_datagram_socket(fd)) {
-      return std::unexpected(StartFailure{
-          fmt::format("socket {} passed by systemd is not a UDP socket (ListenDatagram=)", fd),
-          EX_CONFIG});
+    const bool is_udp = os::is_datagram_socket(fd);
+    if (!is_udp || group.asked.port == 0) {
+      return std::unexpected(
+          StartFailure{fmt::format("socket {} passed by systemd is not {} (ListenDatagram=)", fd,
+                                   is_udp ? "bound to a port" : "a UDP socket"),
+                       EX_CONFIG});
     }
     if (const auto prepared = os::prepare_ntp_socket(fd, group.asked.address.is_v4()); !prepared) {
       return std::unexpected(

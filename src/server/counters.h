@@ -22,7 +22,7 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 
-// Upper edges of the latency histogram, kernel receive stamp to hand-over to the kernel, in
+// Upper edges of the latency histogram, kernel receive stamp to transmit stamp, in
 // nanoseconds; one more bucket holds what is slower.
 inline constexpr std::array<std::uint64_t, 15> kLatencyEdges_ns = {
     2'000,     5'000,     10'000,    20'000,     50'000,      100'000,       200'000,       500'000,

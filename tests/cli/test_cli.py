@@ -19,11 +19,11 @@ COMMANDS = [[], ["run"], ["healthcheck"], ["ctl"], ["query"], ["check"], ["confi
 UNPRIVILEGED = 65532
 
 
-def start(*arguments, environment=None, uid=None, stdout=subprocess.PIPE):
+def start(*arguments, environment=None, uid=None, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=None):
     """Runs the program to its end, in an environment of its own."""
     return subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, stdout=stdout,
-                          stderr=subprocess.PIPE, text=True, env=environment or {}, timeout=60,
-                          user=uid, check=False)
+                          stderr=stderr, text=True, env=environment or {}, timeout=60,
+                          user=uid, check=False, preexec_fn=preexec_fn)
 
 
 def flags_of(command):
@@ -136,11 +136,15 @@ class FailingStarts(CliTest):
                 (["--lisen"], 'unknown option "--lisen"; did you mean "--listen"?', "ntp-server"),
                 (["cehck"], 'unknown command "cehck"; did you mean "check"?', "ntp-server"),
                 (["run", "now"], 'unexpected argument "now"', "ntp-server run"),
+                (["help"], 'unknown command "help"; did you mean "--help"?', "ntp-server"),
+                (["run", "help"], 'unexpected argument "help"; did you mean "--help"?', "ntp-server run"),
                 (["query"], "HOST is missing", "ntp-server query"),
                 (["query", "::1", "--count", "0"],
                  '--count is "0"; it must be a whole number from 1 to 1000', "ntp-server query"),
                 (["config"], "config needs to be told what to do: config show", "ntp-server config"),
-                (["check", "--config"], "--config needs a value", "ntp-server check")):
+                (["check", "--config"], "--config needs a value", "ntp-server check"),
+                *((command + ["--config", ""], "--config is empty; name a file, or leave it out",
+                   " ".join(["ntp-server", *command])) for command in ([], ["check"], ["ctl"]))):
             with self.subTest(arguments=arguments):
                 result = start(*arguments)
                 self.assertEqual(result.returncode, 2)
@@ -148,7 +152,7 @@ class FailingStarts(CliTest):
                 self.assertEqual(result.stdout, "")
 
     def test_healthcheck_never_exits_with_two(self):
-        for arguments in (["--bogus"], ["--timeout", "2"], ["--max-error"]):
+        for arguments in (["--bogus"], ["--timeout", "2"], ["--max-error"], ["--config", ""]):
             result = start("healthcheck", *arguments)
             self.assertEqual(result.returncode, 1, arguments)
             self.assertIn("Try 'ntp-server healthcheck --help'.", result.stderr)
@@ -156,10 +160,18 @@ class FailingStarts(CliTest):
     def test_output_that_cannot_be_written(self):
         with open("/dev/full", "w", encoding="ascii") as full:
             for command in (["version"], ["--help"], ["check", "--config", "/dev/null"],
-                            ["config", "show", "--config", "/dev/null"]):
-                result = start(*command, stdout=full)
-                self.assertEqual(result.returncode, 1, command)
-                self.assertIn("cannot write the output: No space left on device", result.stderr)
+                            ["config", "show", "--config", "/dev/null"], ["healthcheck", "--socket", "/nonexistent"]):
+                for why, how in (("No space left on device", {"stdout": full}),
+                                 ("Bad file descriptor", {"preexec_fn": lambda: os.close(1)})):
+                    with self.subTest(command=command, why=why):
+                        result = start(*command, **how)
+                        self.assertEqual(result.returncode, 1 if command[0] == "healthcheck" else 71)
+                        self.assertEqual(result.stderr, f"ntp-server: cannot write the output: {why}\n")
+
+    def test_complaints_that_cannot_be_written(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            for command, code in ((["query", "nowhere.invalid"], 69), (["ctl", "--socket", "/nonexistent"], 69)):
+                self.assertEqual(start(*command, stderr=full).returncode, code, command)
 
 
 class Commands(CliTest):

@@ -177,6 +177,13 @@ class Health(unittest.TestCase):
                 done = subprocess.run([*who, PROGRAM, command, "--socket", socket_path], capture_output=True, text=True)
                 self.assertEqual(done.returncode, code and refusal, f"{who}: {done.stdout}{done.stderr}")
 
+    def test_output_that_cannot_be_written_is_no_success(self):
+        kernel, server = self.start()
+        with open("/dev/full", "w") as full:
+            for command, code in (("healthcheck",), 1), (("ctl",), 71), (("ctl", "--json"), 71), (("ctl", "waitsync", "--timeout", "0s"), 71):
+                done = subprocess.run([PROGRAM, *command], env=server.environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+                self.assertEqual((done.returncode, done.stderr), (code, "ntp-server: cannot write the output: No space left on device\n"), command)
+
     def test_a_configuration_gone_bad_or_moved_leaves_the_check_right(self):
         with tempfile.TemporaryDirectory() as folder:
             os.chmod(folder, 0o777)

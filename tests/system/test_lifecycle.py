@@ -118,6 +118,12 @@ class Lifecycle(unittest.TestCase):
         self.assertLess(min(starts), 100.0, "ms; the best of five, since the machine may be busy")
         self.assertLess(min(first_replies), 100.0 if not SANITIZED else 1000.0, f"ms from the call that starts the program, a poll of the test included: {first_replies}")
 
+    def test_closed_standard_streams_are_filled_before_a_socket_takes_their_place(self):
+        server = self.server(prefix=("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"), wait=False)
+        until_answer(lambda r: True)
+        for fd in 0, 1, 2:
+            self.assertEqual(os.readlink(f"/proc/{server.process.pid}/fd/{fd}"), "/dev/null")
+
     def test_root_is_given_up_and_nothing_can_be_gained_again(self):
         server = self.server()
         status = read(f"/proc/{server.process.pid}/status")
@@ -199,7 +205,11 @@ class Lifecycle(unittest.TestCase):
         path = self.config("[server]\nlisten = ['127.0.0.1:1123']\nstratum = 4\n")
         server = self.server("--config", path)
         self.rewrite(server, path, "[server]\nlisten = ['198.51.100.1:1123']\nlocal_stratum = 9\n", "does not have the address")
-        server.wait_line("the old one stays in force")
+        self.assertTrue(server.wait_line("the old one stays in force").endswith("the new configuration cannot be served; the old one stays in force"))
+        since = len(server.lines)
+        self.rewrite(server, path, "[server]\nthreads = 7\nlisten = ['127.0.0.1:122']\n", "need the capability CAP_NET_BIND_SERVICE")
+        server.wait_line("cannot be served without a restart; the old one stays in force", since=since)
+        self.assertNotIn("has changed", "\n".join(server.lines), "what is refused needs no restart")
         self.assertEqual(ask(port=1123).stratum, 10)
 
     def test_an_http_address_that_cannot_be_had_leaves_the_old_configuration_in_force(self):
@@ -229,6 +239,11 @@ class Lifecycle(unittest.TestCase):
             self.assertEqual(server.get("/healthz", host="192.0.2.1")[0], 200)
             until_answer(lambda r: (r.stratum, r.poll) == (5, 9), what="the new settings")
             server.stop()
+
+    def test_an_http_port_that_the_kernel_chooses_is_told(self):
+        server = self.server("--http", "127.0.0.1:0")
+        port = int(re.search(r"HTTP address=127.0.0.1:(\d+)", server.wait_line("HTTP address="))[1])
+        self.assertEqual(server.get("/healthz", port=port)[0], 200)
 
     def test_an_http_port_that_another_program_holds_is_not_moved_to(self):
         path = self.config("[http]\nlisten = '127.0.0.1:9559'\n")

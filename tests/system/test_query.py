@@ -111,6 +111,13 @@ class Query(unittest.TestCase):
         self.assertEqual((code, len(out.splitlines())), (0, 1))
         self.assertIn("no answer", error)
 
+    def test_output_that_cannot_be_written_is_no_success(self):
+        with Script(lambda q: [reply_to(q, **RIGHT)]) as script, open("/dev/full", "w") as full:
+            for arguments in ("--count", "3"), ("--json",):
+                done = subprocess.run([PROGRAM, "query", f"127.0.0.1:{script.port}", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+                self.assertEqual((done.returncode, done.stderr), (71, "ntp-server: cannot write the output: No space left on device\n"))
+            self.assertEqual(len(script.questions), 2, "nobody is asked when nobody can hear the answer")
+
     def test_a_closed_port_is_told_at_once(self):
         code, out, error = query("127.0.0.1:9", "--timeout", "10s")
         self.assertEqual((code, out), (69, ""))
@@ -123,11 +130,11 @@ class Query(unittest.TestCase):
         self.assertIn("Network is unreachable", error)
 
     def test_what_is_no_server(self):
-        for host in ("192.0.2.1:", "192.0.2.1:99999", "host:port", ":123", "[::1", "2001:db8::1::2"):
+        for host in ("192.0.2.1:", "192.0.2.1:0", "[::1]:0", "host:0", "192.0.2.1:99999", "host:port", ":123", "[::1", "2001:db8::1::2"):
             with self.subTest(host=host):
                 code, out, error = query(host)
                 self.assertEqual((code, out), (2, ""))
-                self.assertEqual(error, f'ntp-server: "{host}" is not HOST or HOST:PORT (IPv6: [ADDRESS]:PORT)\n')
+                self.assertEqual(error, f'ntp-server: "{host}" is not HOST or HOST:PORT (IPv6: [ADDRESS]:PORT; PORT from 1 to 65535)\n')
         code, _, error = query("nowhere.invalid")
         self.assertEqual(code, 69)
         self.assertRegex(error, r"^ntp-server: cannot find nowhere\.invalid: ")

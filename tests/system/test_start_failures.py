@@ -6,6 +6,19 @@ PROGRAM = LIBRARY = None
 UNPRIVILEGED = ("setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all")
 
 
+PLAY_SYSTEMD = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def activated(passed):
+    """For Server: a start by systemd, which passes this socket."""
+    return dict(prefix=(sys.executable, "-c", PLAY_SYSTEMD, str(passed.fileno())), pass_fds=(passed.fileno(),))
+
+
 def limit_processes(limit):
     """For Popen's preexec_fn. Root is above this limit, whomever it becomes is not."""
     return lambda: resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
@@ -59,6 +72,9 @@ class StartFailures(unittest.TestCase):
     def test_a_privileged_port_without_the_privilege(self):
         self.refused(77, "cannot bind UDP 0.0.0.0:123: .*NET_BIND_SERVICE.*--cap-add.*higher port", prefix=UNPRIVILEGED)
 
+        self.refused(77, "need the capability CAP_NET_BIND_SERVICE, which this root lacks. .*--cap-add NET_BIND_SERVICE, or listen",
+                     prefix=("setpriv", "--bounding-set=-all", "--inh-caps=-all"))
+
     def test_an_address_of_another_machine(self):
         self.refused(69, "cannot bind UDP 198.51.100.7:123: this machine does not have the address", "--listen", "198.51.100.7")
         self.refused(69, r"cannot bind UDP \[2001:db8:9::9\]:123", "--listen", "[2001:db8:9::9]")
@@ -70,6 +86,20 @@ class StartFailures(unittest.TestCase):
         self.refused(78, "/nonexistent/ntp.toml.*No such file", "--config", "/nonexistent/ntp.toml")
         self.refused(2, "threads", "--threads", "many")
         self.refused(78, "NTP_SERVER_SERVER_STRATUM", environment={"NTP_SERVER_SERVER_STRATUM": "99"})
+
+    def test_a_socket_of_systemd_that_no_client_could_ask(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unbound, socket.create_server(("127.0.0.1", 0)) as stream:
+            self.refused(78, r"socket 3 passed by systemd is not bound to a port \(ListenDatagram=\)", **activated(unbound))
+            self.refused(78, r"socket 3 passed by systemd is not a UDP socket \(ListenDatagram=\)", **activated(stream))
+
+    def test_addresses_that_the_sockets_of_systemd_replace(self):
+        for arguments in (), ("--listen", "127.0.0.1:1124"):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.bind(("127.0.0.1", 1123))
+                with Server(PROGRAM, *arguments, **activated(s)) as server:
+                    self.assertIsNotNone(ask(port=1123))
+                    self.assertEqual("server.listen has no effect: the sockets that systemd passed are served" in "\n".join(server.lines),
+                                     arguments != ())
 
     def test_a_limit_of_processes_that_leaves_no_room_for_every_thread(self):
         uid = next(uid for uid in range(61000, 61999) if not processes_of(uid))
