@@ -31,7 +31,7 @@ COPY --from=build /image/ /
 # A named volume that is mounted here takes over this owner.
 COPY --from=build --chown=65532:65532 /state/ /var/lib/ntp-server/
 # In a container "loopback" is the container; who can reach 9559 is decided by publishing the port.
-ENV NTP_SERVER_HTTP_LISTEN=0.0.0.0:9559
+ENV NTP_SERVER_HTTP_LISTEN=0.0.0.0:9559 NTP_SERVER_CLOCK_STATE_DIRECTORY=/var/lib/ntp-server
 USER 65532:65532
 EXPOSE 123/udp 9559/tcp
 STOPSIGNAL SIGTERM

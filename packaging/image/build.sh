@@ -34,7 +34,7 @@ printf 'root:x:0:0:root:/:/sbin/nologin\nntp:x:65532:65532:ntp-server:/var/lib/n
 printf 'root:x:0:\nntp:x:65532:\n' >"$root/etc/group"
 # For TZ: the zones alone, without the variants that count leap seconds and without the tables.
 cp -a /usr/share/zoneinfo "$root/usr/share/zoneinfo"
-(cd "$root/usr/share/zoneinfo" && rm -rf posix right localtime posixrules leap* tzdata.zi ./*.tab)
+(cd "$root/usr/share/zoneinfo" && rm -rf posix right localtime posixrules leapseconds tzdata.zi ./*.tab)
 chmod 1777 "$root/tmp"
 
 # Permitted, not effective: a program whose file demands a capability that the container was denied

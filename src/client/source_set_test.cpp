@@ -399,6 +399,21 @@ TEST(SourceSet, NeverAsksThisMachineItself) {
             (std::set<std::string>{"198.51.100.2:123", "127.0.0.1:123", "198.51.100.1:1123"}));
 }
 
+TEST(SourceSet, OwnAddressesAreThoseThatAreServed) {
+  const auto v6 = *parse_ip("2001:db8::1");
+  const std::vector<IpAddress> local{IpAddress::v4(127, 0, 0, 1), IpAddress::v4(192, 0, 2, 1), v6};
+  const Endpoint any{.address = IpAddress::v4(0, 0, 0, 0), .port = 123};
+  EXPECT_EQ(own_addresses(std::vector{any}, local).served_at_123,
+            (std::vector{local[0], local[1]}));
+  const OwnAddresses other =
+      own_addresses(std::vector<Endpoint>{{.address = {IpAddress::Family::v6, {}}, .port = 1123},
+                                          {.address = local[0], .port = 1123},
+                                          {.address = host(7), .port = 123}},
+                    local);
+  EXPECT_EQ(other.served_at_123, (std::vector{host(7)}));
+  EXPECT_EQ(other.refids, (std::vector{wire::refid_of(v6)}));
+}
+
 TEST(SourceSet, RefusesAServerThatIsSynchronisedToUs) {
   World world;
   const std::uint32_t served[] = {0x12345678};

@@ -110,10 +110,10 @@ ClockFilter::Memory recall(const SavedState& state, std::string_view boot, RealT
 }
 
 std::string format_state(const SavedState& state) {
-  const std::string text = fmt::format(
-      "{}{}\nboot {}\ntime {}\nfrequency {}\nfrequency_deviation {}\nwander {}\n", kMagic, kVersion,
-      state.boot, state.time.time_since_epoch().count(), state.memory.rate, state.memory.rate_sd,
-      state.memory.wander);
+  const std::string text =
+      fmt::format("{}{}\nboot {}\ntime {}\nfrequency {}\nfrequency_deviation {}\nwander {}\n",
+                  kMagic, kVersion, state.boot, state.time.time_since_epoch().count(),
+                  state.memory.rate, state.memory.rate_sd, state.memory.wander);
   return text + checksum_line(text);
 }
 

@@ -145,9 +145,9 @@ TEST(StateText, ErrorsNameTheLineAndTheReason) {
   EXPECT_EQ(error_of(sealed(head + "time -1\n" + rest)),
             "state file, line 3: a number that cannot be true");
   for (const char* bad : {"nan", "inf", "0.2", "-0.2"}) {
-    EXPECT_EQ(error_of(sealed(head + "time 0\nfrequency " + bad +
-                              "\nfrequency_deviation 0\nwander 0\n")),
-              "state file, line 4: a number that cannot be true")
+    EXPECT_EQ(
+        error_of(sealed(head + "time 0\nfrequency " + bad + "\nfrequency_deviation 0\nwander 0\n")),
+        "state file, line 4: a number that cannot be true")
         << bad;
   }
   EXPECT_EQ(error_of(sealed(head + "time 0\n" + rest + "more 1\n")),

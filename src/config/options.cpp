@@ -169,7 +169,7 @@ constexpr std::array kOptions{
 
     Option{.key = "clock.leap_seconds", .fallback = "system", .flag = "", .argument = "",
            .expects = R"("system", "off" or an absolute path in printable ASCII)",
-           .help = "leap-seconds.list that says when there is a leap second; system for "
+           .help = "the leap-seconds.list that says when there is a leap second; system for "
                    "/usr/share/zoneinfo/leap-seconds.list where there is one; off, or past its "
                    "expiry, for the majority of the sources",
            .reloadable = true, .most = kLongestPath,

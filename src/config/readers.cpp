@@ -343,10 +343,10 @@ void read_path(const Given& given, std::string& out) {
   const auto printable = [](char c) { return c >= 0x20 && c < 0x7f; };
   const auto& words = given.option.words;
   if (static_cast<std::int64_t>(text->size()) > given.option.most) {
-    refuse(given, given.value,
-           fmt::format("has {} octets, over the {} of such a path", text->size(),
-                       given.option.most),
-           "choose a shorter path");
+    refuse(
+        given, given.value,
+        fmt::format("has {} octets, over the {} of such a path", text->size(), given.option.most),
+        "choose a shorter path");
   } else if (std::ranges::find(words, *text) != words.end() ||
              (text->starts_with('/') && !text->ends_with('/') &&
               std::ranges::all_of(*text, printable))) {

@@ -14,7 +14,7 @@
 
 namespace ntp::config {
 
-inline constexpr std::size_t kMostEndpoints = 64;       // each one is a socket for every worker
+inline constexpr std::size_t kMostEndpoints = 64;  // each one is a socket for every worker
 inline constexpr std::int64_t kLongestPath = 4000;
 inline constexpr std::int64_t kLongestSocketPath = 107;  // sockaddr_un's sun_path, with its NUL
 

@@ -78,14 +78,16 @@ void SourceKeeper::configure(const TimeSettings& settings) {
 
 // Which addresses are our own: nobody is to follow himself, not over others either.
 void SourceKeeper::look_around() {
-  const client::OwnAddresses own = client::own_addresses(settings_.listen, os::interface_addresses());
+  const client::OwnAddresses own =
+      client::own_addresses(settings_.listen, os::interface_addresses());
   client_.sources().set_own(own.served_at_123, own.refids);
 }
 
 void SourceKeeper::save() { state_.write(client_, loop_.now()); }
 
 void SourceKeeper::read_leap_seconds() {
-  client_.set_leap_table(leap_file_.read(settings_.leap_file, settings_.leap_file_is_default, os::real_now()));
+  client_.set_leap_table(
+      leap_file_.read(settings_.leap_file, settings_.leap_file_is_default, os::real_now()));
 }
 
 void SourceKeeper::on_timer() {

@@ -107,7 +107,8 @@ void Timekeeper::apply_settings() {
   } else {
     in_force_.host.unsynchronised = clock::Unsynchronised::refuse;  // sources have the last word
     if (!keeper_) {
-      keeper_ = std::make_unique<SourceKeeper>(*loop_, log_, precision_, in_force_, [this] { publish(); });
+      keeper_ = std::make_unique<SourceKeeper>(*loop_, log_, precision_, in_force_,
+                                               [this] { publish(); });
     }
     keeper_->configure(in_force_);
   }

@@ -78,7 +78,12 @@ std::expected<Fd, Error> listen_unix(const std::string& path) {
     return std::unexpected(Error{"listen on " + path, EADDRINUSE});
   }
   struct stat old{};
-  if (::lstat(path.c_str(), &old) == 0 && S_ISSOCK(old.st_mode)) ::unlink(path.c_str());
+  if (::lstat(path.c_str(), &old) == 0) {
+    if (!S_ISSOCK(old.st_mode)) {
+      return std::unexpected(Error{"listen on " + path + ", which is no socket", EEXIST});
+    }
+    ::unlink(path.c_str());
+  }
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return std::unexpected(Error::last("open a Unix socket"));
   const mode_t before = ::umask(0111);

@@ -20,7 +20,8 @@ std::vector<std::string> health_socket_paths(const std::string& configured);
 
 // A listening, non-blocking socket that everybody may connect to: look who it is with
 // is_peer_allowed(), since a root without CAP_DAC_OVERRIDE obeys the mode of a file. A dead
-// predecessor's file is replaced; a living one's is an error (EADDRINUSE).
+// predecessor's file is replaced; a living one's is an error (EADDRINUSE), and so is whatever else
+// stands there (EEXIST).
 std::expected<Fd, Error> listen_unix(const std::string& path);
 
 // Empty when the process at the other end is root's or our own user's, or else why it may not ask.

@@ -84,6 +84,13 @@ class Health(unittest.TestCase):
             self.expect(server, 0, "^healthy")
             other.stop()
 
+    def test_a_file_where_the_socket_should_be_is_told_and_left_alone(self):
+        with tempfile.NamedTemporaryFile() as file:
+            kernel, server = self.start(environment={"NTP_SERVER_HEALTH_SOCKET": file.name})
+            server.wait_line(f"`ntp-server healthcheck` will not work yet: listen on {file.name}, which is no socket: File exists")
+            self.expect(server, 1, f"unhealthy: no ntp-server answers here: connect to {file.name}: Connection refused")
+            self.assertTrue(os.path.isfile(file.name))
+
     def test_a_stranger_cannot_speak_for_the_server_where_everybody_may_write(self):
         impostor = ("import os, socket, sys; os.setuid(61998); s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); print(flush=True)\n"
                     "while True: s.accept()[0].sendall(b'healthy: ha\\n')")

@@ -54,6 +54,66 @@ class Sources(unittest.TestCase):
             self.assertEqual(server.metric('ntp_clock_state{state="synchronised"}'), 1)
             server.stop()
 
+    def test_what_was_learned_is_known_at_the_next_start(self):
+        self.upstream(1)
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o777)
+            more, path = f"[clock]\nstate_directory = '{folder}'\n", f"{folder}/clock"
+            for threads in ("1", "0"):
+                kernel, server = self.downstream(1, more=more, threads=threads)
+                self.synchronised(server)
+                server.stop()
+                self.assertRegex(read(path), r"^ntp-server-state 1\nboot [0-9a-f-]{36}\ntime \d+\nfrequency ")
+                self.assertEqual(os.listdir(folder), ["clock"])
+            kernel, server = self.downstream(1, more=more)
+            server.wait_line("the oscillator is known from before .*frequency=[+-]")
+            server.stop()
+            with open(path, "r+") as file:
+                file.seek(60)
+                file.write("x")
+            kernel, server = self.downstream(1, more=more)
+            server.wait_line(f"{path}: state file: wrong checksum; the clock is learned afresh")
+            self.synchronised(server)
+            server.stop()
+            os.unlink(path)
+            os.chmod(folder, 0o755)
+            kernel, server = self.downstream(1, more=more)
+            self.synchronised(server)
+            server.stop()
+            server.wait_line(f"write {path}.new: Permission denied; what is learned of the oscillator is lost at the next start")
+
+    def test_the_table_of_leap_seconds_is_read_and_its_faults_are_told(self):
+        self.upstream(1)
+        def text(expires):
+            return f"#@ {expires + UNIX_IN_NTP}\n2272060800 10\n2287785600 11\n"
+        now = int(time.time())
+        with tempfile.NamedTemporaryFile("w", suffix=".list") as file:
+            os.chmod(file.name, 0o644)
+            kernel, server = self.downstream(1, more=f"[clock]\nleap_seconds = '{file.name}'\n")
+            server.wait_line("leap second list: the file has no entry; leap seconds are taken from the majority of the sources")
+            for expires, line in ((now - 86400, "has expired on "), (now + 86400, "expires on .*; get a newer one"), (now + 90 * 86400, "leap seconds are known")):
+                file.seek(0)
+                file.write(text(expires))
+                file.flush()
+                since = len(server.lines)
+                server.process.send_signal(signal.SIGHUP)
+                server.wait_line(line, since=since)
+            server.stop()
+
+    def test_a_server_that_follows_us_is_not_followed(self):
+        self.upstream(1)
+        kernel = FakeKernel(LIBRARY, status=STA_UNSYNC)
+        follower = Server(PROGRAM, "--listen", "127.0.7.2:123", "--http", "off", "--source", BELOW, environment=kernel.environment())
+        self.addCleanup(follower.__exit__)
+        _, server = self.downstream(1, 2)
+        self.synchronised(server)
+        until_answer(lambda r: r.leap == 0 and r.refid == bytes([192, 0, 2, 1]), 30.0, "the follower", host="127.0.7.2")
+        loop = lambda: next(s for s in server.status()["sources"] if s["address"].startswith("127.0.7.2"))
+        before = loop()["rejected"]
+        until(lambda: loop()["rejected"] > before + 1, 20.0, "replies of a loop")
+        self.assertEqual(loop()["samples"], 0)
+        self.assertNotIn(loop()["verdict"], ("selected", "combined"))
+
     def test_a_host_whose_clock_is_stepped_moves_nothing(self):
         self.upstream(1)
         for threads in ("1", "0"):
