@@ -159,8 +159,8 @@ TEST(Documents, ExampleFileChangesNothingAsItStands) {
 TEST(Documents, ExampleFileExplainsEverySettingInTheWordsOfTheTable) {
   const std::string page = replaced(read("packaging/examples/ntp.toml"), "\n# ", " ");
   const auto expect_comment = [&page](const Option& option) {
-    const std::string comment =
-        fmt::format("{}. Values: {}.\n#{} = ", sentence(option.help), option.expects, option.name());
+    const std::string comment = fmt::format("{}. Values: {}.\n#{} = ", sentence(option.help),
+                                            option.expects, option.name());
     EXPECT_NE(page.find(" " + comment), std::string::npos)
         << option.key << ", write: # " << comment;
   };
