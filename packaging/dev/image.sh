@@ -55,7 +55,7 @@ else
   export DOCKER_BUILDKIT=0
 fi
 "$client" build --build-arg "BASE=$base" --build-arg "VERSION=$tag" \
-  --build-arg "REVISION=$(git -C "$root" rev-parse HEAD 2>/dev/null || true)" --tag "$draft" "$root"
+  --build-arg "REVISION=$(git -c safe.directory="$root" -C "$root" rev-parse HEAD 2>/dev/null || true)" --tag "$draft" "$root"
 check_versions
 docker tag "$draft" "$image:$tag"
 bytes=$(docker image inspect --format '{{.Size}}' "$image:$tag")

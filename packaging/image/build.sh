@@ -20,12 +20,11 @@ mkdir -p "$root/etc/ntp-server/conf.d" "$root/usr/share" "$root/var/lib" "$root/
 "$target_triplet-strip" --strip-all -o "$root/ntp-server" /tmp/build/ntp-server
 "$here/copy-libraries.sh" "$root/ntp-server" "$target_triplet" "$root"
 
-# The licences of what is handed out: ours, and those of the libraries beside it.
+# The licences of what is handed out: ours, and those of the libraries beside it and compiled in.
 licences="$root/usr/share/doc"
 install -D -m 644 LICENSE "$licences/ntp-server/LICENSE"
-for package in libc6 libgcc-s1 libstdc++6 tzdata $(dpkg-query -W -f '${Package} ' 'libfmt[0-9]*'); do
-  [ ! -r "/usr/share/doc/$package/copyright" ] ||
-    install -D -m 644 "/usr/share/doc/$package/copyright" "$licences/$package/copyright"
+for package in libc6 libgcc-s1 libstdc++6 tzdata libcli11-dev libfmt-dev libtomlplusplus-dev nlohmann-json3-dev; do
+  install -D -m 644 "/usr/share/doc/$package/copyright" "$licences/$package/copyright"
 done
 
 # getaddrinfo reads these; the sources "files" and "dns" are part of libc itself.

@@ -155,6 +155,19 @@ TEST(Documents, ExampleFileChangesNothingAsItStands) {
   EXPECT_EQ(loaded->settings, defaults());
 }
 
+// The comment above each key, unwrapped, is the table's sentence; how it is wrapped is free.
+TEST(Documents, ExampleFileExplainsEverySettingInTheWordsOfTheTable) {
+  const std::string page = replaced(read("packaging/examples/ntp.toml"), "\n# ", " ");
+  const auto expect_comment = [&page](const Option& option) {
+    const std::string comment = fmt::format("{}. Values: {}.\n#{} = ", sentence(option.help),
+                                            option.expects, option.name());
+    EXPECT_NE(page.find(" " + comment), std::string::npos)
+        << option.key << ", write: # " << comment;
+  };
+  std::ranges::for_each(options(), expect_comment);
+  std::ranges::for_each(source_fields(), expect_comment, &SourceField::option);
+}
+
 TEST(Documents, ExampleFileStatesEveryDefault) {
   std::istringstream lines(read("packaging/examples/ntp.toml"));
   std::string text;

@@ -232,7 +232,8 @@ constexpr std::array kOptions{
     Option{.key = "log.requests", .fallback = "false",
            .flag = "--log-requests", .argument = "",
            .expects = "true or false",
-           .help = "log received and sent packets, at most 10 lines a second",
+           .help = "log received and sent packets, at most 10 lines a second on average and 20 in "
+                   "any one second",
            .reloadable = true,
            .read = [](Settings& s, const Given& g) { read_boolean(g, s.log.requests); },
            .show = [](const Settings& s) { return show_boolean(s.log.requests); }},

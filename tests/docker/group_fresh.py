@@ -3,6 +3,7 @@ import contextlib
 import re
 import subprocess
 
+from group_readme import FROM_NOTHING, UNITS, commands
 from lab import BUILD_S, REPOSITORY, Group, expect, run
 
 group = Group("fresh")
@@ -21,11 +22,13 @@ def sources():
 
 @contextlib.contextmanager
 def machine(lab, suite):
-    """A container of the base image that holds the repository and nothing else that a base system lacks."""
-    name = lab.docker("run", "--detach", "--init", lab.base(suite), "sleep", "infinity")
+    """A container of the base image that holds the repository and nothing else that a base system lacks. As on a machine, and
+    unlike in Docker's containers, port 123 needs privilege."""
+    name = lab.docker("run", "--detach", "--init", "--sysctl", "net.ipv4.ip_unprivileged_port_start=1024", lab.base(suite),
+                      "sleep", "infinity")
     try:
         lab.docker("exec", name, "mkdir", SOURCE)
-        archive = subprocess.run(["tar", "-C", REPOSITORY, "-c", "--owner=0", "--group=0", "-T", "-"], check=True,
+        archive = subprocess.run(["tar", "-C", REPOSITORY, "-c", "--owner=1000", "--group=1000", "-T", "-"], check=True,
                                  input="\n".join(sources()).encode(), stdout=subprocess.PIPE).stdout
         subprocess.run([*lab.docker.words, "cp", "-", f"{name}:{SOURCE}"], input=archive, check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -34,30 +37,44 @@ def machine(lab, suite):
         lab.docker.attempt("rm", "--force", "--volumes", name)
 
 
-def from_nothing(lab, suite, *, tests):
-    with machine(lab, suite) as name:
-        lab.docker("exec", "--detach", "--workdir", SOURCE, name, "sh", "-c", "./dev run >/run.log 2>&1")
-        address = lab.docker.inspect(name, "{{.NetworkSettings.IPAddress}}")
-        try:
-            answer = lab.ask_soon(address, seconds=BUILD_S)
-        finally:
-            log = lab.docker.attempt("exec", name, "tail", "-n", "20", "/run.log").stdout
-            lab.note(log)
-        line = re.search(r"^In another shell:  (.+)$", lab.docker("exec", name, "cat", "/run.log"), re.MULTILINE)[1]
-        said = lab.docker("exec", "--workdir", SOURCE, name, *line.split())
-        expect(" stratum " in said, f"{line}: {said}")
-        lab.docker("exec", "--workdir", SOURCE, name, "./dev", "build", timeout=BUILD_S)
-        lab.docker("exec", "--workdir", SOURCE, name, "build/release/ntp-server", "--version")
-        if tests:
-            lab.docker("exec", "--workdir", SOURCE, name, "./dev", "test", "--unit", timeout=BUILD_S)
-        expect(answer["version"] == 4, str(answer))
+def from_nothing(lab, name, *, user="root"):
+    """The commands that the README starts with; returns how to run more of them."""
+    def shell(line, *options, **limits):
+        return lab.docker("exec", "--user", user, "--workdir", SOURCE, *options, name, "sh", "-c", line, **limits)
+    shell("./dev run >/tmp/run.log 2>&1", "--detach")
+    address = lab.docker.inspect(name, "{{.NetworkSettings.IPAddress}}")
+    try:
+        answer = lab.ask_soon(address, seconds=BUILD_S)
+    finally:
+        lab.note(lab.docker.attempt("exec", name, "tail", "-n", "20", "/tmp/run.log").stdout)
+    expect(answer["version"] == 4, str(answer))
+    line = re.search(r"^In another shell:  (.+)$", shell("cat /tmp/run.log"), re.MULTILINE)[1]
+    said = shell(line)
+    expect(" stratum " in said, f"{line}: {said}")
+    shell("./dev build", timeout=BUILD_S)
+    shell("build/release/ntp-server --version")
+    return shell
 
 
 @group.check("Debian 12, nothing installed: ./dev run answers, ./dev build works")
 def bookworm(lab):
-    from_nothing(lab, "bookworm", tests=False)  # CI is such a machine, and runs them
+    with machine(lab, "bookworm") as name:
+        from_nothing(lab, name)  # CI is such a machine, and runs the tests
 
 
-@group.check("Debian 13, nothing installed: ./dev run answers, ./dev build and the unit tests work")
+@group.check(FROM_NOTHING)
 def trixie(lab):
-    from_nothing(lab, "trixie", tests=True)
+    with machine(lab, "trixie") as name:
+        lab.docker("exec", name, "sh", "-c", """set -e
+            apt-get update -qq
+            apt-get install -y -qq --no-install-recommends sudo systemd >/dev/null
+            useradd --uid 1000 --create-home user
+            echo 'user ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/user
+            chown user: /ntp-server-source""", timeout=300)
+        shell = from_nothing(lab, name, user="user")
+        shell("./dev test --unit", timeout=BUILD_S)  # a container may not make the name spaces of the system tests
+        for line in filter(UNITS.match, commands()):
+            shell(line.replace(" --now", ""))  # no systemd runs in this container
+        shell("systemctl is-enabled ntp-server")
+        said = shell("systemd-analyze verify --man=no /etc/systemd/system/ntp-server.service")
+        expect("ntp-server" not in said, said)

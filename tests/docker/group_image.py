@@ -1,10 +1,11 @@
 """How the image is built and what is in it."""
 import json
 import os
+import re
 import subprocess
 import tarfile
 
-from lab import BUILD_S, REPOSITORY, VERSION, Failure, Group, expect, run
+from lab import BUILD_S, REPOSITORY, VERSION, Group, expect, revision, run
 
 group = Group("image")
 LIMIT_MB = 12.0
@@ -88,6 +89,17 @@ def no_shell(lab):
     return f"{len(members)} entries"
 
 
+@group.check("the image holds the licence of every library that is linked or compiled in")
+def licences(lab):
+    packages = re.search(r"^packages_build=\((.*)\)$", (REPOSITORY / "packaging/dev/packages.sh").read_text(), re.MULTILINE)[1]
+    libraries = [name for name in packages.split() if name.endswith("-dev")]
+    expect(len(libraries) >= 4, packages)
+    members = content(lab)
+    notices = ["ntp-server/LICENSE", *(f"{name}/copyright" for name in (*libraries, "libc6", "libgcc-s1", "libstdc++6", "tzdata"))]
+    missing = [name for name in notices if (found := members.get(f"usr/share/doc/{name}")) is None or not found.size]
+    expect(not missing, f"not in the image: {missing}")
+
+
 @group.check("the image's configuration: user, ports, stop signal, health probe without a shell, labels")
 def configuration(lab):
     config = json.loads(lab.docker("image", "inspect", lab.image))[0]["Config"]
@@ -98,6 +110,6 @@ def configuration(lab):
     probe = config["Healthcheck"]
     expect(probe["Test"] == ["CMD", "/ntp-server", "healthcheck"], str(probe))
     expect(probe["Timeout"] >= 5_000_000_000, "a probe on a busy node starts late: 5 s at least")
-    for label in ("title", "description", "version", "revision", "licenses"):
-        if not config["Labels"].get(f"org.opencontainers.image.{label}") and label != "revision":
-            raise Failure(f"no label {label}")
+    labels = {label: config["Labels"].get(f"org.opencontainers.image.{label}")
+              for label in ("title", "description", "version", "revision", "licenses")}
+    expect(labels["revision"] == revision() and all(labels.values()), f"the commit is {revision()}, the labels are {labels}")

@@ -10,10 +10,13 @@ from lab import REPOSITORY, VERSION, Failure, Group, expect, run, until
 group = Group("readme")
 IMAGE = f"ntp-server:{VERSION}"
 
+FROM_NOTHING = "Debian 13, a user with sudo and nothing else: ./dev run answers, ./dev build and the unit tests work, the systemd units install"
+UNITS = re.compile(r"^sudo (install|systemctl) ")  # the lines that install the systemd units
+
 # What the README shows and another check runs in the same words. The title must exist.
 ELSEWHERE = {
     "./dev run": ("fresh", "Debian 12, nothing installed: ./dev run answers"),
-    "./dev test": ("fresh", "Debian 13, nothing installed: ./dev run answers, ./dev build and the unit tests work"),
+    "./dev test": ("fresh", FROM_NOTHING),
     f"./dev image {VERSION}": ("image", "./dev image TAG: program, label and tag agree"),
     "docker stack deploy -c stack.yml ntp": ("swarm", "stack.yml is deployed"),
     "docker service ls": ("swarm", "stack.yml is deployed"),
@@ -101,6 +104,14 @@ def rest_on_node(lab, lines):
     shutil.rmtree(scratch)
 
 
+def dev_test_is_run_by_ci():
+    """`./dev test` itself cannot run in a container; what it does must be part of what CI runs."""
+    stages = re.findall(r"stages=\(([a-z ]+)\)", (REPOSITORY / "packaging/dev/test.sh").read_text())
+    usual, every = (set(line.split()) for line in stages[:2])
+    expect(usual == {"unit", "system"} and usual < every, f"./dev test: {usual}, ./dev test --all: {every}")
+    expect("./dev test --all" in (REPOSITORY / ".ci/run").read_text(), "CI runs something else")
+
+
 def take(pool, pattern):
     taken = [line for line in pool if re.search(pattern, line)]
     for line in taken:
@@ -120,7 +131,9 @@ def readme(lab):
         name, title = ELSEWHERE[line]
         expect(any(g == name and t.startswith(title) for g, t in titles), f"{line}: no check {name}: {title}")
         pool.remove(line)
+    dev_test_is_run_by_ci()
     buildx = take(pool, BUILDX)
+    take(pool, UNITS)  # run by the check FROM_NOTHING of group fresh
     git_lines(lab, take(pool, r"^git "))
     build_line(lab, take(pool, r"^docker build ")[0])
     start = take(pool, r"^docker run .*--name ntp-test")

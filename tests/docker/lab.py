@@ -39,6 +39,11 @@ def run(*argv, check=True, timeout=120, **kwargs):
     return done
 
 
+def revision():
+    """The commit that is checked out."""
+    return run("git", "-c", f"safe.directory={REPOSITORY}", "-C", REPOSITORY, "rev-parse", "HEAD").stdout.strip()
+
+
 def expect(condition, said):
     if not condition:
         raise Failure(said)
