@@ -11,7 +11,7 @@ namespace ntp::cli {
 
 struct LocalServer {
   std::string socket{};       // the setting health.socket: empty for the usual places
-  std::uint32_t uid = 65532;  // the setting server.uid
+  std::uint32_t uid = 65532;  // of the setting server.user
 };
 
 // The line that comes back, or why there is none. The first place where there is a socket speaks:

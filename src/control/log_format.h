@@ -32,7 +32,7 @@ std::string format_line(const LogEvent& event, config::LogFormat format,
 
 std::string_view name(config::LogLevel level) noexcept;
 
-// At most ten lines a second, ten at once; one for each place that may be made to talk.
+// Ten lines at once, then one each 100 ms; one for each place that may be made to talk.
 class LogLimiter {
  public:
   struct Permit {
