@@ -76,7 +76,7 @@ void receive(Association& association, Input& input, RawTime now) {
   }
   NTP_CHECK(before.question && !association.state().question);
   if (!result) {
-    NTP_CHECK(association.state().reach == before.reach);
+    NTP_CHECK(association.state().reach == (association.state().denied ? 0 : before.reach));
     return;
   }
   NTP_CHECK(association.state().reach == (before.reach | 1));

@@ -2,13 +2,13 @@
 # ./dev fuzz SECONDS: every fuzz target, SECONDS in all, from its committed seeds and whatever earlier
 # runs here have found. Fails on the first crash and says how to repeat it.
 #
-#   fuzz/run.sh SECONDS [TARGET]…     the targets must be built: cmake --build build/fuzz
+#   fuzz/run.sh SECONDS [TARGET]…     the targets must be built: ./dev build asan
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 total=${1:?"usage: fuzz/run.sh SECONDS [TARGET]…"}
 shift
-programs=build/fuzz/fuzz
+programs=build/asan/fuzz
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
   for program in "$programs"/fuzz_*; do

@@ -35,9 +35,26 @@ double Path::draw(const Jitter& jitter) {
   return 0;
 }
 
-double Path::delay(double at_s) {
+double Path::draw_travel() {
+  if (!model_.recorded.empty()) return model_.recorded[next_++ % model_.recorded.size()];
   double sum = model_.minimum_s;
   for (const auto& jitter : model_.jitters) sum += draw(jitter);
+  return sum;
+}
+
+std::vector<double> Path::deliveries(double at_s) {
+  const bool lost = loses() || within(model_.cuts, at_s);
+  const bool twice = random_.chance(model_.duplicates);
+  std::vector<double> delays;
+  for (int copy = 0; copy < (twice ? 2 : 1); ++copy) {
+    delays.push_back(delay(at_s) + (random_.chance(model_.late) ? model_.late_s : 0));
+  }
+  if (lost) delays.clear();
+  return delays;
+}
+
+double Path::delay(double at_s) {
+  double sum = draw_travel();
   double added = 0;
   for (const auto& route : model_.routes) {
     if (at_s >= route.from_s) added = route.added_s;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sim/random.h"
+#include "sim/span.h"
 
 namespace ntp::sim {
 
@@ -42,6 +43,11 @@ struct PathModel {
   std::vector<Queue> queues{};
   std::vector<Route> routes{};
   double loss = 0;
+  double duplicates = 0;           // share of packets that come twice
+  double late = 0;                 // share of packets that come `late_s` after their time:
+  double late_s = 2.5;             // after others that were sent later
+  std::vector<Span> cuts{};        // nothing arrives
+  std::vector<double> recorded{};  // s; taken in turn, in place of minimum and jitters
 };
 
 // One direction.
@@ -51,12 +57,17 @@ class Path {
 
   double delay(double at_s);  // of a packet sent then, whether or not it arrives
   bool loses() { return random_.chance(model_.loss); }
+  // The delays of what arrives of it: none, one or two.
+  std::vector<double> deliveries(double at_s);
 
  private:
   double draw(const Jitter& jitter);
 
+  double draw_travel();
+
   PathModel model_;
   Random random_;
+  std::size_t next_ = 0;  // of the recorded delays
 };
 
 struct LinkModel {

@@ -13,6 +13,7 @@ Oscillator::Oscillator(OscillatorModel model, std::uint64_t seed)
       walk_(model_.frequency) {}
 
 double Oscillator::frequency() const noexcept {
+  if (within(model_.sleeps, now_s_)) return -1;
   double sum = walk_;
   for (const auto& sine : model_.sines) {
     sum += sine.amplitude * std::sin(2 * std::numbers::pi * now_s_ / sine.period_s + sine.phase);
@@ -22,7 +23,13 @@ double Oscillator::frequency() const noexcept {
 
 void Oscillator::tick() {
   offset_s_ += frequency();
+  if (within(model_.sleeps, now_s_)) slept_s_ += 1;
   now_s_ += 1;
+  for (const Step& step : model_.steps) {
+    if (step.at_s <= now_s_ - 1 || step.at_s > now_s_) continue;
+    offset_s_ += step.offset_s;
+    walk_ += step.frequency;
+  }
   walk_ += model_.wander * random_.normal();
 }
 

@@ -19,11 +19,6 @@ struct Exchange {
   double down_s = 0;
 };
 
-struct Step {
-  double at_s = 0;
-  double offset_s = 0;
-};
-
 // The source is perfect unless it steps.
 struct Run {
   std::vector<double> clock_s{};  // client's clock - true time at second 0, 1, 2 ...

@@ -23,7 +23,7 @@ version_agrees() {
     grep -q "ntp-server:$version" compose.yml && grep -q "^## $version" CHANGELOG.md
 }
 tidy() {
-  cmake -S . -B build/dev-tidy -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_BUILD_TYPE=Debug -DNTP_SERVER_TESTS=OFF || return 1
+  cmake -S . -B build/dev-tidy -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_BUILD_TYPE=Debug -DNTP_SERVER_TESTS=OFF -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON || return 1
   git ls-files 'src/*.cpp' | grep -v _test.cpp | xargs -P "$(nproc)" -n 4 clang-tidy-19 --quiet -p build/dev-tidy --warnings-as-errors='*' 2>&1 |
     sed -E '/^[0-9]+ warnings? generated\.$|^\[[0-9]+\/[0-9]+\] Processing file /d'
 }

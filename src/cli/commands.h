@@ -22,6 +22,7 @@ struct QueryOptions {
   int count = 1;
   bool json = false;
   std::chrono::nanoseconds timeout = std::chrono::seconds(2);  // for each answer
+  LocalServer server{};  // with whose time HOST's is compared, where there is one
 };
 
 struct CtlOptions {

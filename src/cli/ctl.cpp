@@ -1,13 +1,11 @@
 #include <fmt/format.h>
 #include <poll.h>
 
-#include <expected>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/local_server.h"
 #include "cli/output.h"
-#include "daemon/health_channel.h"
 #include "os/clocks.h"
 
 namespace ntp::cli {
@@ -19,14 +17,6 @@ constexpr int kNotYet = 1;
 constexpr int kUnavailable = 69;  // EX_UNAVAILABLE
 constexpr std::chrono::milliseconds kAnswer{2000};
 constexpr int kPause_ms = 500;  // between looks of waitsync
-
-std::expected<json, std::string> ask(const CtlOptions& options) {
-  const auto answer = ask_local_server(options.server, daemon::kStatusQuestion, kAnswer);
-  if (!answer) return std::unexpected(answer.error());
-  json status = json::parse(*answer, nullptr, false);
-  if (!status.is_object()) return std::unexpected("the server's answer is no status document");
-  return status;
-}
 
 void show(const CtlOptions& options, const json& status) {
   if (options.json) {
@@ -47,7 +37,7 @@ bool is_synchronised(const json& status, const CtlOptions& options) {
 int wait_for_synchronisation(const CtlOptions& options) {
   const RawTime deadline = os::raw_now() + options.timeout;
   while (true) {
-    const auto status = ask(options);
+    const auto status = ask_status(options.server, kAnswer);
     const bool is_late = os::raw_now() >= deadline;
     const bool is_good = status && is_synchronised(*status, options);
     if (is_good || (is_late && status)) {
@@ -66,7 +56,7 @@ int wait_for_synchronisation(const CtlOptions& options) {
 
 int run_ctl(const CtlOptions& options) {
   if (options.topic == Topic::waitsync) return wait_for_synchronisation(options);
-  const auto status = ask(options);
+  const auto status = ask_status(options.server, kAnswer);
   if (!status) {
     complain(fmt::format("ntp-server: {}\n", status.error()));
     return kUnavailable;

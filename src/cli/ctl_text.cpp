@@ -93,26 +93,38 @@ std::string table(const json& status, Row head, Row (*row_of)(const json& source
   return columns(rows) + nameless_text(status);
 }
 
+// "bogus 1, loop 2"
+std::string counts(const json& value) {
+  std::string text;
+  if (!value.is_object()) return kUnknown;
+  for (const auto& [name, count] : value.items()) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, word(count));
+  }
+  return text.empty() ? kUnknown : text;
+}
+
 std::string sources_text(const json& status) {
-  return table(status,
-               {"SOURCE", "STRATUM", "POLL", "REACH", "AGE", "OFFSET", "+-", "DELAY", "VERDICT"},
-               [](const json& s) -> Row {
-                 return {source_name(s),
-                         word(at(s, "stratum")),
-                         word(at(s, "poll")),
-                         reach(at(s, "reach")),
-                         seconds_of(at(s, "age_s")),
-                         seconds_of(at(s, "offset_s"), true),
-                         seconds_of(at(s, "root_distance_s")),
-                         seconds_of(at(s, "delay_s")),
-                         word(at(s, "verdict"))};
-               });
+  return table(
+      status,
+      {"SOURCE", "STRATUM", "POLL", "REACH", "AGE", "OFFSET", "+-", "DELAY", "REFUSED", "VERDICT"},
+      [](const json& s) -> Row {
+        return {source_name(s),
+                word(at(s, "stratum")),
+                word(at(s, "poll")),
+                reach(at(s, "reach")),
+                seconds_of(at(s, "age_s")),
+                seconds_of(at(s, "offset_s"), true),
+                seconds_of(at(s, "root_distance_s")),
+                seconds_of(at(s, "delay_s")),
+                word(at(s, "refused")),
+                word(at(s, "verdict"))};
+      });
 }
 
 std::string sourcestats_text(const json& status) {
   return table(status,
                {"SOURCE", "ASKED", "SAMPLES", "REJECTED", "STEPS", "FREQUENCY", "+-", "OFFSET",
-                "+-", "JITTER"},
+                "+-", "JITTER", "REASONS"},
                [](const json& s) -> Row {
                  return {source_name(s),
                          word(at(s, "questions")),
@@ -123,13 +135,15 @@ std::string sourcestats_text(const json& status) {
                          word(at(s, "frequency_error_ppm")).substr(0, 6),
                          seconds_of(at(s, "offset_s"), true),
                          seconds_of(at(s, "offset_error_s")),
-                         seconds_of(at(s, "jitter_s"))};
+                         seconds_of(at(s, "jitter_s")),
+                         counts(at(s, "rejects"))};
                });
 }
 
 std::string selection_text(const json& status) {
-  return table(status, {"SOURCE", "WHY"},
-               [](const json& s) -> Row { return {source_name(s), word(at(s, "why"))}; });
+  return table(status, {"SOURCE", "VERDICT", "WHY"}, [](const json& s) -> Row {
+    return {source_name(s), word(at(s, "verdict")), word(at(s, "why"))};
+  });
 }
 
 std::string activity_text(const json& status) {
@@ -152,6 +166,14 @@ std::string frequency_line(const json& clock) {
                      word(at(clock, "frequency_error_ppm")).substr(0, 6));
 }
 
+std::string steering_line(const json& steering) {
+  if (steering.is_null()) return "none, the host's clock is not touched";
+  return fmt::format("{}, error {}, frequency {} ppm, {} steps, {} refused, {} disturbed",
+                     word(at(steering, "state")), seconds_of(at(steering, "error_s"), true),
+                     ppm(at(steering, "frequency_ppm")), word(at(steering, "steps")),
+                     word(at(steering, "refusals")), word(at(steering, "disturbances")));
+}
+
 std::string tracking_text(const json& status) {
   const json& system = at(status, "system");
   const json& clock = at(status, "clock");
@@ -172,6 +194,7 @@ std::string tracking_text(const json& status) {
     rows.push_back({"Frequency", ": " + frequency_line(clock)});
     rows.push_back(
         {"Host's clock", ": " + seconds_of(at(clock, "host_offset_s"), true) + " against it"});
+    rows.push_back({"Steering", ": " + steering_line(at(status, "steering"))});
   }
   return columns(rows);
 }
@@ -249,7 +272,7 @@ json ctl_json(Topic topic, const json& status) {
     case Topic::status:
       return status;
     case Topic::tracking:
-      parts = {"system", "clock", "host_clock"};
+      parts = {"system", "clock", "host_clock", "steering"};
       break;
     case Topic::sources:
     case Topic::sourcestats:

@@ -49,12 +49,15 @@ TEST(CtlText, ShowsTheMeasurementsOfEverySource) {
   EXPECT_NE(text.find("377"), std::string::npos) << "octal: " << text;
   EXPECT_NE(text.find("-12.500 us  12.500 ms"), std::string::npos) << text;
   EXPECT_NE(text.find("12.250 s"), std::string::npos) << text;
-  EXPECT_NE(text.find("selected\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("loop     selected\n"), std::string::npos) << text;
   EXPECT_NE(text.find("nowhere.example.net  its name cannot be resolved"), std::string::npos)
       << text;
   EXPECT_NE(ctl_text(Topic::sourcestats, with_a_source()).find("+12.500 ppm"), std::string::npos);
+  EXPECT_NE(ctl_text(Topic::sourcestats, with_a_source()).find("bogus 1, loop 2\n"),
+            std::string::npos);
   EXPECT_NE(ctl_text(Topic::selection, with_a_source()).find("outside the majority interval"),
             std::string::npos);
+  EXPECT_NE(ctl_text(Topic::selection, with_a_source()).find("  selected  "), std::string::npos);
   EXPECT_NE(ctl_text(Topic::activity, with_a_source()).find("1  waiting for the first answer"),
             std::string::npos);
 }
@@ -79,7 +82,7 @@ TEST(CtlText, BearsDocumentsThatLackFieldsOrHaveOthers) {
   const json strange[] = {json::object(),
                           {{"clock", 5}, {"sources", {1, "x", nullptr, json::array()}}},
                           {{"clock", json::object()},
-                           {"sources", {json::object()}},
+                           {"sources", {json::object(), {{"rejects", {{"loop", "x"}}}}}},
                            {"system", nullptr},
                            {"without_address", {json::object()}}},
                           {{"sources", "none"}, {"uptime_s", "long"}, {"clock", 1}}};

@@ -1,5 +1,7 @@
 #include "cli/local_server.h"
 
+#include <nlohmann/json.hpp>
+
 #include "daemon/health_channel.h"
 #include "os/unix_socket.h"
 
@@ -21,6 +23,15 @@ std::expected<std::string, std::string> ask_local_server(const LocalServer& serv
     if (!absent) break;
   }
   return std::unexpected("no ntp-server answers here: " + failure);
+}
+
+std::expected<nlohmann::json, std::string> ask_status(const LocalServer& server,
+                                                      std::chrono::milliseconds timeout) {
+  const auto answer = ask_local_server(server, daemon::kStatusQuestion, timeout);
+  if (!answer) return std::unexpected(answer.error());
+  auto status = nlohmann::json::parse(*answer, nullptr, false);
+  if (!status.is_object()) return std::unexpected("the server's answer is no status document");
+  return status;
 }
 
 }  // namespace ntp::cli

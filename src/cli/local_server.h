@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <expected>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -19,5 +20,9 @@ struct LocalServer {
 std::expected<std::string, std::string> ask_local_server(const LocalServer& server,
                                                          std::string_view line,
                                                          std::chrono::milliseconds timeout);
+
+// Its status document (docs/formats/status.md), an object.
+std::expected<nlohmann::json, std::string> ask_status(const LocalServer& server,
+                                                      std::chrono::milliseconds timeout);
 
 }  // namespace ntp::cli

@@ -100,6 +100,12 @@ int ctl(const CommandLine& line) {
   return run_ctl(options);
 }
 
+int query(const CommandLine& line) {
+  auto options = line.query;
+  options.server = find_server(line, "");
+  return run_query(options);
+}
+
 int print_version() {
   print(fmt::format("ntp-server {} ({}, {})\n", kVersion, kCompiler, kMachine));
   return EX_OK;
@@ -114,7 +120,7 @@ int run_command(const CommandLine& line) {
     case Command::ctl:
       return ctl(line);
     case Command::query:
-      return run_query(line.query);
+      return query(line);
     case Command::check:
       return check(line);
     case Command::config_show:

@@ -9,7 +9,9 @@
 
 #include "base/ip.h"
 #include "cli/commands.h"
+#include "cli/local_server.h"
 #include "cli/output.h"
+#include "cli/served_time.h"
 #include "control/refid_text.h"
 #include "os/ntp_exchange.h"
 
@@ -20,6 +22,7 @@ constexpr int kUnavailable = 69;  // EX_UNAVAILABLE
 constexpr int kUsage = 2;
 constexpr int kPause_ms = 1000;  // between questions to one server: some take more for an attack
 constexpr std::uint16_t kNtpPort = 123;
+constexpr std::chrono::milliseconds kLocalAnswer{500};
 
 struct Target {
   std::string host;
@@ -53,16 +56,25 @@ const char* leap_text(wire::Leap leap) {
   return "";
 }
 
-void print_line(const Endpoint& server, const client::Measurement& m) {
+struct Answer {
+  client::Measurement measured;
+  std::optional<ServedTime> served;
+};
+
+void print_lines(const Endpoint& server, const Answer& answer) {
+  const client::Measurement& m = answer.measured;
   print(fmt::format(
       "{}  stratum {}  offset {:+.6f} s  delay {:.6f} s  root distance {:.6f} s  leap {}  refid "
       "{}\n",
       to_string(server), m.reply.stratum, m.offset_s, m.delay_s, m.root_distance_s,
       leap_text(m.reply.leap), control::refid_text(m.reply.refid, m.reply.stratum)));
+  if (answer.served) print(served_text(*answer.served));
 }
 
-nlohmann::json as_json(const client::Measurement& m) {
+nlohmann::json as_json(const Answer& answer) {
+  const client::Measurement& m = answer.measured;
   return {{"offset_s", m.offset_s},
+          {"served", answer.served ? served_json(*answer.served) : nlohmann::json()},
           {"delay_s", m.delay_s},
           {"root_distance_s", m.root_distance_s},
           {"root_delay_s", m.reply.root_delay.seconds()},
@@ -77,12 +89,30 @@ nlohmann::json as_json(const client::Measurement& m) {
 
 struct Outcome {
   Endpoint server;
-  std::vector<client::Measurement> samples;
+  std::vector<Answer> samples;
   std::string failure;  // of the last question that got no answer
+};
+
+// Our own server, as long as it answers.
+class Local {
+ public:
+  explicit Local(const LocalServer& server) : server_(server) {}
+
+  std::optional<ServedTime> against(const client::Measurement& measured) {
+    if (!answers_) return std::nullopt;
+    const auto status = ask_status(server_, kLocalAnswer);
+    answers_ = status.has_value();
+    return answers_ ? compare(measured, *status) : std::nullopt;
+  }
+
+ private:
+  LocalServer server_;
+  bool answers_ = true;
 };
 
 // The first address that answers is asked for the rest as well.
 Outcome ask(const std::vector<Endpoint>& addresses, const QueryOptions& options) {
+  Local local(options.server);
   Outcome outcome;
   for (const Endpoint& address : addresses) {
     outcome.server = address;
@@ -94,8 +124,8 @@ Outcome ask(const std::vector<Endpoint>& addresses, const QueryOptions& options)
         if (outcome.samples.empty() && &address != &addresses.back()) break;
         continue;
       }
-      outcome.samples.push_back(*measured);
-      if (!options.json) print_line(address, *measured);
+      outcome.samples.push_back({*measured, local.against(*measured)});
+      if (!options.json) print_lines(address, outcome.samples.back());
       if (std::fflush(stdout) != 0) return outcome;
     }
     if (!outcome.samples.empty()) break;
@@ -112,8 +142,8 @@ void print_json(const QueryOptions& options, const Outcome& outcome) {
                           {"received", outcome.samples.size()},
                           {"samples", all}};
   if (!outcome.samples.empty()) {  // the quickest round trip tells most
-    document["best"] =
-        as_json(*std::ranges::min_element(outcome.samples, {}, &client::Measurement::delay_s));
+    document["best"] = as_json(*std::ranges::min_element(
+        outcome.samples, {}, [](const Answer& answer) { return answer.measured.delay_s; }));
   }
   print(document.dump(2) + '\n');
 }

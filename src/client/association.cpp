@@ -167,9 +167,13 @@ std::uint64_t Association::fresh_nonce(RandomSource& random) const {
 std::optional<Transmit> Association::on_timer(RawTime now, RandomSource& random) {
   const auto due = next_question();
   if (!due || now < *due) {
-    if (state_.question && now - state_.question->sent >= time_limit()) state_.question.reset();
+    if (state_.question && now - state_.question->sent >= time_limit()) {
+      state_.question.reset();
+      state_.refused.reset();
+    }
     return std::nullopt;
   }
+  if (state_.question) state_.refused.reset();
   const std::uint64_t nonce = fresh_nonce(random);
   state_.question = Question{.nonce = nonce, .sent = now};
   state_.anchor = now;
@@ -206,7 +210,10 @@ void Association::on_send_failed(SendError error, RawTime now, RandomSource& ran
 
 std::expected<clock::Sample, Reject> Association::on_datagram(const Arrival& arrival) {
   auto result = take(arrival);
-  if (!result) rejects_.add(result.error());
+  if (!result) {
+    rejects_.add(result.error());
+    if (answers(result.error())) state_.refused = result.error();
+  }
   return result;
 }
 
@@ -275,6 +282,7 @@ Reject Association::take_kiss(std::uint32_t code) noexcept {
   }
   if (code == wire::refid_of("DENY") || code == wire::refid_of("RSTR")) {
     state_.denied = true;
+    state_.reach = 0;  // nobody asks any more: what it said last must not count for ever
     return code == wire::refid_of("DENY") ? Reject::kiss_deny : Reject::kiss_restrict;
   }
   return Reject::kiss_unknown;
@@ -293,6 +301,7 @@ void Association::note_success(const clock::Sample& sample, RawTime now) noexcep
   state_.reach |= 1;
   state_.unanswered = 0;
   state_.unsent = 0;
+  state_.refused.reset();
   state_.samples += 1;
   state_.sample = sample;
 }

@@ -81,7 +81,9 @@ struct AssociationState {
   std::uint64_t answered_nonce = 0;
   std::optional<RawTime> burst_began{};
   std::optional<clock::Sample> sample{};  // the last one
-  std::uint32_t kiss = 0;                 // the last code, 0: none
+  // Why the answer to the last question is none; empty when it is good or has not come.
+  std::optional<Reject> refused{};
+  std::uint32_t kiss = 0;  // the last code, 0: none
   std::uint64_t questions = 0;
   std::uint64_t samples = 0;
 

@@ -1,6 +1,8 @@
 // What the tests of associations share: an address, a clock, and a server that answers well.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <span>
 #include <vector>
 
@@ -64,5 +66,33 @@ inline std::expected<clock::Sample, Reject> answer_well(Association& association
   const RawTime sent = association.state().anchor;
   return answer(association, good_reply(header_of(transmit).xmt.bits, sent), sent + kRoundTrip);
 }
+
+class AssociationTest : public ::testing::Test {
+ protected:
+  Association make(AssociationOptions options = {}) {
+    return Association(kServer, options, kStart, random_);
+  }
+  // Past the burst, reachable.
+  Association steady(AssociationOptions options = {}) {
+    auto association = make(options);
+    for (int i = 0; i < 2 * kBurst; ++i) {
+      EXPECT_TRUE(answer_well(association, ask(association, random_)));
+    }
+    EXPECT_EQ(association.state().reach, 0xff);
+    return association;
+  }
+  // From one question to the next.
+  double interval_s(Association& association, bool answered = true) {
+    const auto first = ask(association, random_);
+    const RawTime sent = association.state().anchor;
+    if (answered) {
+      EXPECT_TRUE(answer_well(association, first));
+    }
+    ask(association, random_);
+    return seconds(association.state().anchor - sent);
+  }
+
+  SeededRandom random_{7};
+};
 
 }  // namespace ntp::client::testing

@@ -186,7 +186,7 @@ class Storm {
       ASSERT_EQ(association_->state().reach, before.reach | 1);
       ASSERT_TRUE(std::isfinite(result->offset_s) && std::isfinite(result->delay_s));
     } else {
-      ASSERT_EQ(association_->state().reach, before.reach);
+      ASSERT_EQ(association_->state().reach, association_->state().denied ? 0 : before.reach);
     }
     if (result || result.error() >= Reject::kiss_rate) {
       ASSERT_FALSE(association_->state().question);

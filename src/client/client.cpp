@@ -1,5 +1,7 @@
 #include "client/client.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -30,6 +32,10 @@ Client::Client(const clock::Moment& now, int precision, const clock::ClockFilter
 
 void Client::configure(const ClientSettings& settings, RawTime now, RandomSource& random) {
   policy_ = settings.policy;
+  if (policy_.unsynchronised == clock::Unsynchronised::orphan && orphan_id_ == 0) {
+    orphan_id_ = server::kRefidOrphans | static_cast<std::uint32_t>(random.next() >> 36);
+  }
+  policy_.orphan_id = orphan_id_;
   sources_.configure(settings.sources, now, random);
   decide_at_ = now;
 }
@@ -76,9 +82,10 @@ void Client::adapt_poll(AssociationId id, RawTime now) {
   }
 }
 
-std::vector<clock::Candidate> Client::candidates() const {
+std::vector<clock::Candidate> Client::candidates(
+    std::span<const ActiveAssociation> associations) const {
   std::vector<clock::Candidate> out;
-  for (const ActiveAssociation& active : sources_.active()) {
+  for (const ActiveAssociation& active : associations) {
     clock::Candidate c{
         .id = active.id,
         .refid = wire::refid_of(active.address.address),
@@ -86,21 +93,27 @@ std::vector<clock::Candidate> Client::candidates() const {
         .options = {.prefer = active.prefer, .trust = active.trust, .noselect = active.noselect}};
     if (const auto found = filters_.find(active.id); found != filters_.end()) {
       const clock::ClockFilter& filter = found->second;
-      const clock::Sample& last = *filter.last();
-      c.estimate = filter.estimate(last.at);
+      const clock::Sample& last = *filter.believed();
+      c.estimate = filter.estimate(filter.last()->at);
       c.root_delay_s = last.root_delay_s + filter.path().recent_delay_s();
-      c.root_dispersion_s = last.root_dispersion_s + last.precision_s;
+      c.root_dispersion_s = last.root_dispersion_s + filter.past_error_s() + last.precision_s;
       c.leap = last.leap;
       c.stratum = last.stratum;
+      c.reference = last.refid;
+      // Then it is this server itself, asked by an address that NAT gives it.
+      c.loop = orphan_id_ != 0 && last.refid == orphan_id_;
       c.samples = static_cast<int>(std::min<std::uint64_t>(filter.samples(), 1'000'000));
     }
+    if (active.refused == Reject::loop) c.loop = true;
+    if (active.refused && says_no_time(*active.refused)) c.leap = wire::Leap::unknown;
     out.push_back(c);
   }
   return out;
 }
 
 void Client::decide(const clock::Moment& now) {
-  const auto known = candidates();
+  const auto active = sources_.active();
+  const auto known = candidates(active);
   std::erase_if(filters_, [&known](const auto& entry) {
     return std::ranges::find(known, entry.first, &clock::Candidate::id) == known.end();
   });
@@ -109,10 +122,17 @@ void Client::decide(const clock::Moment& now) {
     filters_.clear();
     sources_.start_bursts(now.raw);
   }
+  if (decision_.leader) {
+    const auto leader = std::ranges::find(active, *decision_.leader, &ActiveAssociation::id);
+    decision_.reason =
+        fmt::format("following {}: {}", to_string(leader->address), decision_.reason);
+  }
   decision_.server.own_clock = true;
   decision_.server.map = decision_.served;
   for (const clock::Verdict& verdict : decision_.verdicts) {
-    sources_.set_falseticker(verdict.id, verdict.standing == clock::Standing::falseticker, now.raw);
+    const bool lies = verdict.standing == clock::Standing::falseticker;
+    sources_.set_falseticker(verdict.id, lies, now.raw,
+                             lies ? clock::describe(verdict) : std::string());
   }
 }
 

@@ -52,17 +52,19 @@ class Client {
   SourceSet& sources() noexcept { return sources_; }
   const SourceSet& sources() const noexcept { return sources_; }
   const clock::Decision& decision() const noexcept { return decision_; }
+  const std::optional<clock::LeapTable>& leap_table() const noexcept { return leaps_; }
   std::vector<Tracked> tracked(RawTime now) const;
   // Of the clock as a whole, for the next start; empty while cold.
   std::optional<clock::ClockFilter::Memory> memory() const;
 
  private:
   void decide(const clock::Moment& now);
-  std::vector<clock::Candidate> candidates() const;
+  std::vector<clock::Candidate> candidates(std::span<const ActiveAssociation> associations) const;
   void adapt_poll(AssociationId id, RawTime now);
 
   SourceSet sources_{};
   clock::DisciplinePolicy policy_{};
+  std::uint32_t orphan_id_ = 0;  // for good once drawn; 0: not yet
   clock::ClockFilter::Memory memory_{};
   std::optional<clock::LeapTable> leaps_{};
   clock::Discipline discipline_;

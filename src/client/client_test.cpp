@@ -63,6 +63,8 @@ class World {
     return *found;
   }
 
+  void tell(const std::string& host, double offset_s) { offsets_[host] = offset_s; }
+
   bool silent = false;
 
  private:
@@ -133,6 +135,27 @@ TEST(Client, TellsTheLiarAmongThree) {
   for (const char* host : {"192.0.2.7", "192.0.2.9"}) {
     EXPECT_TRUE(is_used(world.source(host).verdict.standing)) << host;
   }
+}
+
+TEST(Client, NamesTheLiarInTheLogOnceAndAgainWhenItAgrees) {
+  World world({{"192.0.2.7", 0.0}, {"192.0.2.8", 10.0}, {"192.0.2.9", 0.0001}});
+  const auto told = [&world] {
+    std::vector<std::string> lines;
+    for (const auto& event : world.client.sources().take_events()) {
+      using enum Event::Kind;
+      if (event.kind == lies || event.kind == agrees) lines.push_back(describe(event));
+    }
+    return lines;
+  };
+  world.run(60s);
+  const auto lines = told();
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_TRUE(lines[0].starts_with(
+      "source 192.0.2.8 is not believed: falseticker: offset +10.000 s outside the majority"))
+      << lines[0];
+  world.tell("192.0.2.8", 0.0);
+  world.run(3600s);
+  EXPECT_EQ(told(), std::vector<std::string>{"source 192.0.2.8 is no longer a falseticker"});
 }
 
 TEST(Client, HoldsTheTimeOverWhenAllFallSilentAndSaysHowUnsureItIs) {

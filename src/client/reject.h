@@ -37,6 +37,19 @@ enum class Reject : std::uint8_t {
 };
 inline constexpr std::size_t kRejects = static_cast<std::size_t>(Reject::delay_over_limit) + 1;
 
+constexpr std::array<Reject, kRejects> all_rejects() noexcept {
+  std::array<Reject, kRejects> all{};
+  for (std::size_t i = 0; i < kRejects; ++i) all[i] = static_cast<Reject>(i);
+  return all;
+}
+
+// True of what no other answer to the question can follow.
+constexpr bool answers(Reject reject) noexcept { return reject >= Reject::kiss_rate; }
+// True of answers by which a server says that it does not know the time.
+constexpr bool says_no_time(Reject reject) noexcept {
+  return reject >= Reject::stratum_zero && reject <= Reject::unsynchronised;
+}
+
 std::string_view name(Reject reject) noexcept;      // "root_distance"
 std::string_view describe(Reject reject) noexcept;  // "its root distance is 16 s or more"
 

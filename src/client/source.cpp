@@ -21,6 +21,8 @@ constexpr nanoseconds kBarUnreachable = 10min;
 constexpr nanoseconds kBarFalseticker = 2h;
 constexpr nanoseconds kBarDenied = 24h;
 constexpr int kFalsetickerPolls = 8;
+constexpr nanoseconds kLieTold = 2s;        // so long it lies before the log says so
+constexpr nanoseconds kLieForgotten = 30s;  // on the verge of the majority it may come and go
 
 nanoseconds doubled(nanoseconds first, int times, nanoseconds last) {
   for (int i = 0; i < times && first < last; ++i) first *= 2;
@@ -32,10 +34,12 @@ nanoseconds jittered(nanoseconds interval, double share, RandomSource& random) {
                                              unit_fraction(random)));
 }
 
-void say(Step& step, Event event) {
-  if (step.events.size() == kMostEvents) step.events.pop_front();
-  step.events.push_back(std::move(event));
+void say(std::deque<Event>& events, Event event) {
+  if (events.size() == kMostEvents) events.pop_front();
+  events.push_back(std::move(event));
 }
+
+void say(Step& step, Event event) { say(step.events, std::move(event)); }
 
 }  // namespace
 
@@ -52,7 +56,8 @@ std::string describe(const Event& event) {
     case Event::Kind::reachable:
       return fmt::format("source {} answers", who);
     case Event::Kind::unreachable:
-      return fmt::format("source {} does not answer", who);
+      if (event.why.empty()) return fmt::format("source {} does not answer", who);
+      return fmt::format("source {} gives no good answer: {}", who, event.why);
     case Event::Kind::denied:
       return fmt::format("source {} is no longer asked: {}", who, event.why);
     case Event::Kind::rate_limited:
@@ -64,6 +69,10 @@ std::string describe(const Event& event) {
     case Event::Kind::crowded:
       return fmt::format(
           "source {} has no address that may be used: another source or this machine has it", who);
+    case Event::Kind::lies:
+      return fmt::format("source {} is not believed: {}", who, event.why);
+    case Event::Kind::agrees:
+      return fmt::format("source {} is no longer a falseticker", who);
   }
   return who;
 }
@@ -142,7 +151,7 @@ void Source::say_removed(const Member& member, std::string_view why, Step& step)
              .association = member.id,
              .name = options_.host,
              .address = member.association.address(),
-             .why = why});
+             .why = std::string(why)});
 }
 
 void Source::drop_all(Step& step, std::string_view why) {
@@ -181,8 +190,36 @@ void Source::note_changes(Member& member, Step& step) {
     member.was_unreachable = true;
     member.was_reachable = false;
     event.kind = Event::Kind::unreachable;
+    const auto refused = association.state().refused;
+    event.why = refused ? describe(*refused) : "";
     say(step, event);
   }
+}
+
+void Source::set_falseticker(AssociationId id, bool falseticker, std::string_view why, RawTime now,
+                             std::deque<Event>& events) {
+  const auto member = std::ranges::find(members_, id, &Member::id);
+  if (member == members_.end()) return;
+  const auto tell = [&](Event::Kind kind) {
+    member->called_falseticker = kind == Event::Kind::lies;
+    say(events, {.kind = kind,
+                 .source = id_,
+                 .association = id,
+                 .name = options_.host,
+                 .address = member->association.address(),
+                 .why = std::string(why)});
+  };
+  if (falseticker) {
+    member->agrees_since.reset();
+    if (!member->falseticker_since) member->falseticker_since = now;
+    const bool lasting = now - *member->falseticker_since >= kLieTold;
+    if (lasting && !member->called_falseticker) tell(Event::Kind::lies);
+    return;
+  }
+  member->falseticker_since.reset();
+  if (!member->called_falseticker) return;
+  if (!member->agrees_since) member->agrees_since = now;
+  if (now - *member->agrees_since >= kLieForgotten) tell(Event::Kind::agrees);
 }
 
 // Takes addresses in their order until enough of them are in use; a member that is no good gives

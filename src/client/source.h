@@ -33,6 +33,8 @@ struct Event {
     unresolved,    // the name has no address, or the resolver no answer; said once
     resolved,      // it has again
     crowded,       // all its addresses are used by other sources, or are our own
+    lies,          // a falseticker, for longer than a moment
+    agrees,        // no longer one
   };
 
   Kind kind = Kind::added;
@@ -40,7 +42,7 @@ struct Event {
   AssociationId association = 0;  // 0: about the source as a whole
   std::string name{};             // as configured
   std::optional<Endpoint> address{};
-  std::string_view why{};  // of `removed` and `denied`
+  std::string why{};  // of `removed`, `denied`, `lies` and, where it answers, `unreachable`
 };
 std::string describe(const Event& event);
 
@@ -52,6 +54,8 @@ struct Member {
   int floor = kLeastPoll;  // of the poll, as last said
   std::optional<RawTime> denied_since{};
   std::optional<RawTime> falseticker_since{};
+  std::optional<RawTime> agrees_since{};  // after it was called a falseticker in the log
+  bool called_falseticker = false;
 };
 
 // What a source needs of its surroundings for one step.
@@ -80,6 +84,8 @@ class Source {
   void on_resolve_failed(Step& step);
   RawTime next_deadline() const;
 
+  void set_falseticker(AssociationId id, bool falseticker, std::string_view why, RawTime now,
+                       std::deque<Event>& events);
   void set_options(const SourceOptions& options);  // of the same host
   void retry_now(RawTime now);                     // the network has changed
   void drop_all(Step& step, std::string_view why);

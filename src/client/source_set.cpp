@@ -13,6 +13,7 @@ Standing standing_of(const Association& association) {
   if (state.denied) return Standing::denied;
   if (state.unsent > 0) return Standing::offline;
   if (state.reach != 0) return Standing::reachable;
+  if (state.refused) return Standing::refused;
   return association.is_unreachable() ? Standing::unreachable : Standing::starting;
 }
 
@@ -35,6 +36,7 @@ AssociationReport report_of(const Member& member) {
           .poll_floor = state.poll_floor,
           .sample = state.sample,
           .rejects = association.rejects(),
+          .refused = state.refused,
           .kiss = letters(state.kiss),
           .next_question = association.next_question(),
           .questions = state.questions,
@@ -65,6 +67,8 @@ std::string_view describe(Standing standing) noexcept {
       return "waiting for the first answer";
     case Standing::reachable:
       return "reachable";
+    case Standing::refused:
+      return "its answers are refused";
     case Standing::unreachable:
       return "does not answer";
     case Standing::offline:
@@ -236,13 +240,10 @@ void SourceSet::set_poll(AssociationId association, int log2_s) {
   if (auto* member = find(association)) member->association.set_poll(log2_s);
 }
 
-void SourceSet::set_falseticker(AssociationId association, bool falseticker, RawTime now) {
-  auto* member = find(association);
-  if (member == nullptr) return;
-  if (!falseticker) {
-    member->falseticker_since.reset();
-  } else if (!member->falseticker_since) {
-    member->falseticker_since = now;
+void SourceSet::set_falseticker(AssociationId association, bool falseticker, RawTime now,
+                                std::string_view why) {
+  for (auto& source : sources_) {
+    source.set_falseticker(association, falseticker, why, now, events_);
   }
 }
 
@@ -267,7 +268,8 @@ std::vector<ActiveAssociation> SourceSet::active() const {
                      .trust = source.options().trust,
                      .noselect = source.options().noselect,
                      .reach = member.association.state().reach,
-                     .poll = member.association.poll()});
+                     .poll = member.association.poll(),
+                     .refused = member.association.state().refused});
     }
   }
   return all;

@@ -42,10 +42,12 @@ struct ActiveAssociation {
   bool trust = false;
   bool noselect = false;
   std::uint8_t reach = 0;
-  int poll = 0;  // log2 s, in force
+  int poll = 0;                     // log2 s, in force
+  std::optional<Reject> refused{};  // why the last answer was none
 };
 
-enum class Standing : std::uint8_t { starting, reachable, unreachable, offline, denied };
+// `refused`: it answers, but not so that the answers could be used.
+enum class Standing : std::uint8_t { starting, reachable, refused, unreachable, offline, denied };
 std::string_view describe(Standing standing) noexcept;
 
 struct AssociationReport {
@@ -57,7 +59,8 @@ struct AssociationReport {
   int poll_floor = kLeastPoll;
   std::optional<clock::Sample> sample{};
   RejectCounts rejects{};
-  std::string kiss{};  // the last code, or empty
+  std::optional<Reject> refused{};  // why the last answer was none; empty when it was good
+  std::string kiss{};               // the last code, or empty
   std::optional<RawTime> next_question{};
   std::uint64_t questions = 0;
   std::uint64_t samples = 0;
@@ -106,7 +109,9 @@ class SourceSet {
   bool is_open(AssociationId association) const;  // a question still may be answered
 
   void set_poll(AssociationId association, int log2_s);
-  void set_falseticker(AssociationId association, bool falseticker, RawTime now);
+  // `why` is for the log.
+  void set_falseticker(AssociationId association, bool falseticker, RawTime now,
+                       std::string_view why = {});
   void retry_now(RawTime now);     // the network has changed
   void start_bursts(RawTime now);  // after a suspend
 

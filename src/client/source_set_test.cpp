@@ -2,123 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <map>
-#include <set>
-
-#include "client/association_fixture.h"
-#include "wire/refid.h"
+#include "client/source_set_fixture.h"
 
 namespace ntp::client {
 namespace {
 
 using namespace testing;
 using namespace std::chrono_literals;
-using Addresses = std::vector<IpAddress>;
-
-IpAddress host(int number) {
-  return IpAddress::v4(198, 51, 100, static_cast<std::uint8_t>(number));
-}
-
-Addresses hosts(int first, int last) {
-  Addresses all;
-  for (int i = first; i <= last; ++i) all.push_back(host(i));
-  return all;
-}
-
-// Servers and a resolver around a SourceSet, in virtual time.
-class World {
- public:
-  explicit World(std::uint64_t seed = 3) : random(seed) {}
-
-  enum class Manner { answers, silent, denies, rates, unsendable };
-
-  void configure(const std::vector<SourceOptions>& options) { set.configure(options, now, random); }
-
-  void run(std::chrono::nanoseconds span) {
-    const RawTime until = now + span;
-    int idle = 0;
-    while (true) {
-      const auto deadline = set.next_deadline();
-      if (!deadline || *deadline > until) break;
-      idle = *deadline > now ? 0 : idle + 1;
-      ASSERT_LT(idle, 20) << "a deadline that does not move";
-      now = std::max(now, *deadline);
-      step();
-    }
-    now = until;
-  }
-
-  void step() {
-    set.on_timer(now, random);
-    for (auto& each : set.take_transmits()) send(each);
-    for (auto& each : set.take_resolutions()) resolve(each);
-    for (auto& each : set.take_events()) events.push_back(describe(each));
-  }
-
-  std::set<IpAddress> in_use() const {
-    std::set<IpAddress> all;
-    for (const auto& each : set.active()) {
-      EXPECT_TRUE(all.insert(each.address.address).second) << "used twice";
-    }
-    return all;
-  }
-  int count(std::string_view event) const {
-    return static_cast<int>(std::ranges::count_if(events, [event](const std::string& line) {
-      return line.find(event) != std::string::npos;
-    }));
-  }
-
-  SourceSet set;
-  SeededRandom random;
-  RawTime now = kStart;
-  std::map<IpAddress, Manner> manners;
-  std::map<std::string, Addresses> names;  // absent: the resolver fails
-  bool resolver_is_dead = false;
-  std::map<IpAddress, std::vector<RawTime>> asked;
-  std::map<std::string, std::vector<RawTime>> looked_up;
-  std::vector<std::string> events;
-
- private:
-  void send(const Outgoing& outgoing) {
-    const Endpoint to = outgoing.transmit.to;
-    const Manner manner = manners.contains(to.address) ? manners[to.address] : Manner::answers;
-    if (manner == Manner::unsendable) {
-      set.on_send_failed(outgoing.association, SendError::unreachable, now, random);
-      return;
-    }
-    asked[to.address].push_back(now);
-    set.on_sent(outgoing.association, now);
-    if (manner == Manner::silent) return;
-    auto reply = good_reply(header_of(outgoing.transmit).xmt.bits, now);
-    if (manner != Manner::answers) {
-      reply.stratum = 0;
-      reply.leap = wire::Leap::unknown;
-      reply.refid = wire::refid_of(manner == Manner::denies ? "DENY" : "RATE");
-    }
-    const auto bytes = octets_of(reply);
-    const auto sample =
-        set.on_datagram(outgoing.association,
-                        {.datagram = bytes, .from = to, .at = now + kRoundTrip, .base = kBase});
-    EXPECT_EQ(sample.has_value(), manner == Manner::answers)
-        << (sample ? "" : name(sample.error()));
-    EXPECT_FALSE(set.is_open(outgoing.association));
-  }
-
-  void resolve(const Resolve& wanted) {
-    looked_up[wanted.name].push_back(now);
-    if (resolver_is_dead) return;
-    const auto found = names.find(wanted.name);
-    if (found == names.end()) {
-      set.on_resolve_failed(wanted.source, now, random);
-    } else {
-      set.on_resolved(wanted.source, found->second, now, random);
-    }
-  }
-};
-
-SourceOptions server(std::string name) { return {.host = std::move(name)}; }
-SourceOptions pool(std::string name) { return {.host = std::move(name), .mode = SourceMode::pool}; }
 
 TEST(SourceSet, AsksANumericAddressWithoutTheResolver) {
   World world;
@@ -284,87 +174,13 @@ TEST(SourceSet, SaysWhenAServerAsksForFewerQuestions) {
   world.run(24h);
   EXPECT_EQ(world.set.report()[0].associations[0].poll, 10);
   EXPECT_LE(world.asked[host(1)].size(), 24u * 3600 / 1024 + 20);
-  EXPECT_GE(world.count("asks for fewer questions"), 1);
-  EXPECT_LE(world.count("asks for fewer questions"), 4);
-}
-
-TEST(SourceSet, UsesNoMoreThanFourOfAnAnswerHoweverLong) {  // RELIABILITY A30
-  World world;
-  world.names["pool.example"] = hosts(1, 89);
-  world.configure({pool("pool.example")});
-  world.run(30min);
-  EXPECT_EQ(world.in_use().size(), 4u);
-  EXPECT_EQ(world.asked.size(), 4u);
-  // Even when all of them turn out bad.
-  World evil;
-  evil.names["pool.example"] = hosts(1, 89);
-  for (int i = 1; i <= 89; ++i) evil.manners[host(i)] = World::Manner::silent;
-  evil.configure({pool("pool.example")});
-  evil.run(60s);
-  EXPECT_EQ(evil.looked_up["pool.example"].size(), 1u);
-  EXPECT_EQ(evil.asked.size(), 4u);
-}
-
-TEST(SourceSet, ReplacesThoseOfAPoolThatDoNotAnswer) {
-  World world;
-  world.names["pool.example"] = hosts(1, 4);
-  world.manners[host(2)] = World::Manner::silent;
-  world.manners[host(3)] = World::Manner::denies;
-  world.configure({pool("pool.example")});
-  world.run(50s);
-  EXPECT_EQ(world.in_use(), (std::set{host(1), host(2), host(3), host(4)}));
-  world.names["pool.example"] = hosts(4, 20);
-  world.run(5min);
-  EXPECT_EQ(world.in_use(), (std::set{host(1), host(4), host(5), host(6)}));
-  // And not by themselves right away.
-  world.manners[host(5)] = World::Manner::silent;
-  world.manners[host(2)] = World::Manner::answers;
-  world.names["pool.example"] = {host(2), host(3), host(7)};
-  world.run(9h);
-  EXPECT_TRUE(world.in_use().contains(host(2)));  // it was silent: 10 minutes are enough
-  EXPECT_FALSE(world.in_use().contains(host(3)));
-}
-
-TEST(SourceSet, ReplacesAFalsetickerOfAPoolAfterAWhile) {
-  World world;
-  world.names["pool.example"] = hosts(1, 8);
-  world.configure({pool("pool.example")});
-  world.run(10min);
-  const auto liar = world.set.active()[2];
-  world.set.set_falseticker(liar.id, true, world.now);
-  world.run(5min);
-  EXPECT_TRUE(world.in_use().contains(liar.address.address));
-  world.set.set_falseticker(liar.id, false, world.now);  // it was a mistake
-  world.set.set_falseticker(liar.id, true, world.now);
-  world.run(8min);
-  EXPECT_TRUE(world.in_use().contains(liar.address.address));
-  world.run(10min);
-  EXPECT_FALSE(world.in_use().contains(liar.address.address));
-  EXPECT_EQ(world.in_use().size(), 4u);
-  EXPECT_EQ(world.count("it disagrees with the majority"), 1);
-}
-
-TEST(SourceSet, KeepsTheFalsetickerOfAServer) {  // its other addresses are the same clock
-  World world;
-  world.names["a.example"] = hosts(1, 2);
-  world.configure({server("a.example")});
-  world.run(1min);
-  world.set.set_falseticker(world.set.active()[0].id, true, world.now);
-  world.run(5h);
-  EXPECT_EQ(world.in_use(), std::set{host(1)});
-  EXPECT_TRUE(world.set.report()[0].associations[0].falseticker);
-}
-
-TEST(SourceSet, FillsAPoolThatHasTooFewWithoutTiringTheResolver) {
-  World world;
-  world.names["pool.example"] = hosts(1, 2);
-  world.configure({pool("pool.example")});
-  world.run(10min);
-  EXPECT_EQ(world.in_use().size(), 2u);
-  world.names["pool.example"] = hosts(2, 5);
-  world.run(1h);
-  EXPECT_EQ(world.in_use().size(), 4u);
-  EXPECT_LE(world.looked_up["pool.example"].size(), 7u);
+  EXPECT_GE(world.count("source 198.51.100.1 asks for fewer questions"), 1);
+  EXPECT_LE(world.count("source 198.51.100.1 asks for fewer questions"), 4);
+  EXPECT_EQ(world.count("source 198.51.100.1 gives no good answer: the server asks for fewer"), 1);
+  EXPECT_EQ(world.count("does not answer"), 0);
+  const auto report = world.set.report()[0];
+  EXPECT_EQ(report.standing, "its answers are refused");
+  EXPECT_EQ(report.associations[0].refused, Reject::kiss_rate);
 }
 
 TEST(SourceSet, UsesAnAddressOnceAcrossSources) {
@@ -383,67 +199,6 @@ TEST(SourceSet, UsesAnAddressOnceAcrossSources) {
   world.configure({server("c.example"), server("b.example")});
   world.run(1h);
   EXPECT_EQ(world.in_use(), (std::set{host(1), host(2)}));
-}
-
-TEST(SourceSet, NeverAsksThisMachineItself) {
-  World world;
-  world.set.set_own({host(1), IpAddress::v4(127, 0, 0, 1)}, {});
-  world.names["a.example"] = {host(1), host(2)};
-  SourceOptions elsewhere = server("198.51.100.1");
-  elsewhere.port = 1123;
-  world.configure({server("a.example"), server("198.51.100.1"), server("127.0.0.1"), elsewhere});
-  world.run(10s);
-  std::set<std::string> used;
-  for (const auto& each : world.set.active()) used.insert(to_string(each.address));
-  EXPECT_EQ(used,
-            (std::set<std::string>{"198.51.100.2:123", "127.0.0.1:123", "198.51.100.1:1123"}));
-}
-
-TEST(SourceSet, OwnAddressesAreThoseThatAreServed) {
-  const auto v6 = *parse_ip("2001:db8::1");
-  const std::vector<IpAddress> local{IpAddress::v4(127, 0, 0, 1), IpAddress::v4(192, 0, 2, 1), v6};
-  const Endpoint any{.address = IpAddress::v4(0, 0, 0, 0), .port = 123};
-  EXPECT_EQ(own_addresses(std::vector{any}, local).served_at_123,
-            (std::vector{local[0], local[1]}));
-  const OwnAddresses other =
-      own_addresses(std::vector<Endpoint>{{.address = {IpAddress::Family::v6, {}}, .port = 1123},
-                                          {.address = local[0], .port = 1123},
-                                          {.address = host(7), .port = 123}},
-                    local);
-  EXPECT_EQ(other.served_at_123, (std::vector{host(7)}));
-  EXPECT_EQ(other.refids, (std::vector{wire::refid_of(v6)}));
-}
-
-TEST(SourceSet, RefusesAServerThatIsSynchronisedToUs) {
-  World world;
-  const std::uint32_t served[] = {0x12345678};
-  const auto own = *parse_ip("2001:db8::1");
-  world.set.set_own({IpAddress::v4(192, 0, 2, 99), own, IpAddress::v4(127, 0, 0, 1)}, served);
-  world.configure({server("198.51.100.1")});
-  const std::pair<std::uint32_t, bool> refids[] = {{0xc0000263, false},
-                                                   {0x39ab9b37, false},
-                                                   {0x12345678, false},
-                                                   {0x7f000001, true},
-                                                   {0xcb007109, true}};
-  for (const auto& [refid, good] : refids) {
-    std::vector<Outgoing> out;
-    while (out.empty()) {
-      world.now = *world.set.next_deadline();
-      world.set.on_timer(world.now, world.random);
-      out = world.set.take_transmits();
-    }
-    auto reply = good_reply(header_of(out[0].transmit).xmt.bits, world.now);
-    reply.refid = refid;
-    const auto bytes = octets_of(reply);
-    const auto sample = world.set.on_datagram(out[0].association, {.datagram = bytes,
-                                                                   .from = out[0].transmit.to,
-                                                                   .at = world.now + kRoundTrip,
-                                                                   .base = kBase});
-    EXPECT_EQ(sample.has_value(), good) << std::hex << refid;
-    if (!good) {
-      EXPECT_EQ(sample.error(), Reject::loop);
-    }
-  }
 }
 
 TEST(SourceSet, KeepsWhatItKnowsOverAReload) {

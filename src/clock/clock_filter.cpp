@@ -11,6 +11,7 @@ namespace {
 constexpr double kRateSigmaAtStart = 500e-6;
 constexpr double kSmallestVar = 25e-18;  // 5 ns: stamps are never better than that
 constexpr double kLargest = 1e12;        // a sample beyond is nonsense, not data
+constexpr double kWildest = 1e-7;        // wander of a clock that is still one
 constexpr int kStepSamples = 2;
 constexpr double kStepSigmas = 5;
 constexpr std::uint64_t kYoung = 4;      // samples before anything is judged
@@ -23,6 +24,16 @@ constexpr std::size_t kRaised = 12;      // slow samples in a row that are no ch
 bool is_sane(const Sample& sample) noexcept {
   const auto fine = [](double value) { return std::fabs(value) < kLargest; };  // false for NaN
   return fine(sample.offset_s) && fine(sample.delay_s) && fine(sample.precision_s);
+}
+
+double upstream_error_s(const Sample& sample) noexcept {
+  return sample.root_delay_s / 2 + sample.root_dispersion_s;
+}
+
+// Of the offset, by a clock that wanders as wildly as any since the last sample: were that taken
+// for steps, nobody would ever learn how wild it is.
+double wild_var(double elapsed_s) noexcept {
+  return kWildest * kWildest * elapsed_s * elapsed_s * elapsed_s / 3;
 }
 
 // Of the stamps of both sides.
@@ -78,10 +89,12 @@ Measurement ClockFilter::measure(const Sample& sample) const noexcept {
 
 // Queues move an offset by half the round trip at most: what lies further off is a step of the
 // source, another path, or nonsense.
-bool ClockFilter::is_beyond(const Sample& sample, const BankEstimate& expected) noexcept {
+bool ClockFilter::is_beyond(const Sample& sample, const BankEstimate& expected,
+                            double elapsed_s) noexcept {
   const double innovation = sample.offset_s - expected.offset_s;
   const double limit = std::fabs(sample.delay_s) / 2 +
-                       kStepSigmas * std::sqrt(expected.offset_var) + 3 * sample.precision_s;
+                       kStepSigmas * std::sqrt(expected.offset_var + wild_var(elapsed_s)) +
+                       3 * sample.precision_s;
   if (samples_ < kYoung || std::fabs(innovation) <= limit) {
     beyond_ = 0;
     return false;
@@ -196,10 +209,12 @@ void ClockFilter::update(const Sample& sample) noexcept {
   last_ = sample;
   bank_.predict(elapsed_s);
   const BankEstimate expected = bank_.estimate();
-  if (is_beyond(sample, expected)) {
+  if (is_beyond(sample, expected, elapsed_s)) {
     if (std::abs(beyond_) < kStepSamples) return;
     step(sample, expected);
+    upstream_error_s_ = 0;
   }
+  believed_ = sample;
   ++samples_;
   notice_shorter_route(sample, expected);
   path_.add(sample.delay_s);
@@ -207,13 +222,27 @@ void ClockFilter::update(const Sample& sample) noexcept {
   notice_longer_route(sample, expected);
   learn_usual_excess(sample.delay_s, elapsed_s);
   const Measurement m = measure(sample);
+  const double before_var = bank_.estimate().offset_var;
   if (early_count_ < kEarly && early_count_ + 1 == samples_) {
     early_[early_count_++] = sample;
     begin_again();
   } else {
     bank_.update(m);
   }
+  blend_upstream_error(sample, 1 - bank_.estimate().offset_var / before_var);
   if (samples_ > kYoung) learn_queueing(sample, m);
+}
+
+// The estimate is a mean of samples, and so is its share in what they were wrong by. Half the gain:
+// a filter of offset and rate overshoots.
+void ClockFilter::blend_upstream_error(const Sample& sample, double gain) noexcept {
+  const double error_s = upstream_error_s(sample);
+  const double kept = 1 - std::clamp(gain, 0.0, 1.0) / 2;
+  upstream_error_s_ = std::max(error_s, error_s + kept * (upstream_error_s_ - error_s));
+}
+
+double ClockFilter::past_error_s() const noexcept {
+  return believed_ ? std::max(0.0, upstream_error_s_ - upstream_error_s(*believed_)) : 0;
 }
 
 Estimate ClockFilter::estimate(RawTime now) const noexcept {

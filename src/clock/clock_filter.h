@@ -38,6 +38,12 @@ class ClockFilter {
   std::uint64_t samples() const noexcept { return samples_; }  // without those held back
   std::uint64_t steps() const noexcept { return steps_; }      // of the source, or of the path
   const std::optional<Sample>& last() const noexcept { return last_; }  // held back or not
+  // The last one that was not: what the source said of itself when it said what estimate() says.
+  const std::optional<Sample>& believed() const noexcept { return believed_; }
+  // By how much the source's own error, as it said with the samples that still tell in the
+  // estimate, is over what it says of itself now. Who has just been set right says so at once, but
+  // what he said before is still believed for a while.
+  double past_error_s() const noexcept;
   const PathStatistics& path() const noexcept { return path_; }
   const Queueing& queueing() const noexcept { return queueing_; }
   double jitter_s() const noexcept;  // one sigma of a usual sample's offset; 0 when empty
@@ -51,9 +57,10 @@ class ClockFilter {
 
   void start(const Sample& sample) noexcept;
   void begin_again() noexcept;
+  void blend_upstream_error(const Sample& sample, double gain) noexcept;
   Excess excess_of(double delay_s) const noexcept;
   Measurement measure(const Sample& sample) const noexcept;
-  bool is_beyond(const Sample& sample, const BankEstimate& expected) noexcept;
+  bool is_beyond(const Sample& sample, const BankEstimate& expected, double elapsed_s) noexcept;
   void step(const Sample& sample, const BankEstimate& expected) noexcept;
   void learn_usual_excess(double delay_s, double elapsed_s) noexcept;
   void learn_queueing(const Sample& sample, const Measurement& m) noexcept;
@@ -72,6 +79,8 @@ class ClockFilter {
   Queueing queueing_{};
   RawTime first_{};
   std::optional<Sample> last_{};
+  std::optional<Sample> believed_{};
+  double upstream_error_s_ = 0;  // of the source, as of the samples in the estimate
   std::uint64_t samples_ = 0;
   std::uint64_t steps_ = 0;
   double usual_excess_s_ = 1e-9;

@@ -278,6 +278,46 @@ TEST(ClockFilter, OneWildSampleIsHeldBackAndASecondIsAStep) {
   EXPECT_NEAR(filter.estimate(at_s(source.now_s)).rate, rate_before, 1e-6) << "rate is kept";
 }
 
+// What a source said of itself belongs to the samples that it came with.
+TEST(ClockFilter, AHeldBackSampleIsNotBelievedAboutItsSource) {
+  Source source;
+  ClockFilter filter;
+  const auto ask = [&](std::uint8_t stratum) {
+    Sample sample = source.next();
+    sample.stratum = stratum;
+    filter.update(sample);
+  };
+  for (int i = 0; i < 50; ++i) ask(10);
+  source.offset_s += 5;
+  ask(2);
+  EXPECT_EQ(filter.last()->stratum, 2);
+  EXPECT_EQ(filter.believed()->stratum, 10);
+  EXPECT_LT(error_of(filter, source), -4);
+  ask(2);
+  EXPECT_EQ(filter.believed()->stratum, 2);
+  EXPECT_NEAR(error_of(filter, source), 0, 0.01);
+}
+
+TEST(ClockFilter, WhatTheSourceWasWrongByIsRememberedAsLongAsItTells) {
+  Source source;
+  ClockFilter filter;
+  const double wrong_s = 4e-3;
+  const auto ask = [&](double error_s, double dispersion_s) {
+    Sample sample = source.next();
+    sample.offset_s += error_s;
+    sample.root_dispersion_s = dispersion_s;
+    filter.update(sample);
+  };
+  for (int i = 0; i < 200; ++i) ask(wrong_s, 1.1 * wrong_s);
+  EXPECT_EQ(filter.past_error_s(), 0);
+  for (int i = 0; i < 400; ++i) {
+    ask(0, 1e-6);
+    const double sigma_s = std::sqrt(filter.estimate(at_s(source.now_s)).offset_var);
+    EXPECT_LE(std::abs(error_of(filter, source)), filter.past_error_s() + 4.5 * sigma_s) << i;
+  }
+  EXPECT_LT(filter.past_error_s(), wrong_s / 20);
+}
+
 TEST(ClockFilter, WildSamplesOnBothSidesAreNoStep) {
   ClockFilter filter;
   Source source;

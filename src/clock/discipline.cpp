@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace ntp::clock {
 namespace {
@@ -13,6 +14,8 @@ using std::chrono::nanoseconds;
 // A server that slews its leap second away at the usual 83,333 ppm needs twelve seconds for it.
 constexpr std::chrono::seconds kQuietBefore{5};
 constexpr std::chrono::seconds kQuietAfter{20};
+// The samples of a burst come within a second or two of each other's, unless some are lost.
+constexpr std::chrono::seconds kObjections{10};
 // LOCL is its own reference; this stands for the reading of it.
 constexpr double kLocalDispersion_s = 0.001;
 
@@ -23,10 +26,14 @@ double chord(double now_s, double later_s) noexcept {
   return std::max(0.0, (later_s - now_s) / seconds(server::kStateLifetime));
 }
 
-bool is_kept_by_policy(const Candidate& c, RawTime awake_since) noexcept {
-  return c.reachable && !c.loop && !c.options.noselect && c.leap != wire::Leap::unknown &&
-         c.estimate.at >= awake_since;
+// Sources that answer, but have not been measured enough for a vote.
+int unheard(const Selection& selection) noexcept {
+  return static_cast<int>(
+      std::ranges::count(selection.verdicts, Standing::waiting, &Verdict::standing));
 }
+
+// Who has followed us needs some time to notice that we have begun anew, and to choose another.
+bool may_yet_lead(Standing s) noexcept { return s == Standing::loop || s == Standing::waiting; }
 
 }  // namespace
 
@@ -39,12 +46,12 @@ Decision Discipline::update(const Moment& now, std::span<const Candidate> candid
   before_ = now;
   const std::vector<Candidate> sources = with_history(candidates);
   SelectionPolicy rules = policy.selection;
-  if (policy.orphan && policy.local_stratum > 0) {
+  if (policy.unsynchronised == Unsynchronised::orphan && policy.local_stratum > 0) {
     rules.max_stratum = std::min<std::uint8_t>(rules.max_stratum,
                                                static_cast<std::uint8_t>(policy.local_stratum - 1));
   }
   out.selection = select(now.raw, sources, rules, kept(now.raw));
-  if (out.selection.outcome == Outcome::selected) {
+  if (out.selection.outcome == Outcome::selected && !is_hasty(now.raw, out.selection)) {
     held_ = combiner_.combine(now.raw, sources, out.selection);
     running_ = held_->clock;
     formed_by_ = out.selection.agreeing;
@@ -64,6 +71,7 @@ Decision Discipline::update(const Moment& now, std::span<const Candidate> candid
   out.server.boot_lead = now.boot_lead;
   if (out.synchronised) {
     lost_.reset();
+    leads_ = false;
     serve_kept(now, out);
   } else {
     if (!lost_) lost_ = now.raw;
@@ -96,9 +104,20 @@ bool Discipline::notice_sleep(const Moment& now) {
   base_ = {base_.map};
   votes_ = {};
   doubted_.reset();
+  eager_.reset();
+  leads_ = false;
   lost_ = awake_since_ = now.raw;
   slept_s_ = seconds(gained);
   return true;
+}
+
+// Whoever answers first must not set a cold clock before the others had a chance to object.
+bool Discipline::is_hasty(RawTime now, const Selection& selection) noexcept {
+  if (held_) return false;
+  if (!eager_) eager_ = now;
+  const int waiting = unheard(selection);
+  return now - *eager_ < kObjections && waiting > 0 &&
+         2 * selection.agreeing <= selection.voters + waiting;
 }
 
 // The base steps with the served clock: sources that leap, too, are measured as if nothing had
@@ -139,8 +158,11 @@ std::optional<KeptClock> Discipline::kept(RawTime now) const noexcept {
 
 Discipline::Judgement Discipline::judge(RawTime now, const Selection& selection,
                                         const DisciplinePolicy& policy) {
-  const std::string words = describe(selection);
+  std::string words = describe(selection);
   if (!held_) {
+    if (selection.outcome == Outcome::selected) {  // is_hasty()
+      words += fmt::format("; waiting for {} more to be heard", unheard(selection));
+    }
     doubted_.reset();
     if (slept_s_ > 0) {
       return {ClockState::cold, fmt::format("the machine slept for {:.3g} s; {}", slept_s_, words)};
@@ -167,7 +189,8 @@ Discipline::Judgement Discipline::judge_kept(RawTime now, const Selection& selec
       selection.outcome == Outcome::too_few || selection.outcome == Outcome::required_missing;
   if (!doubted) doubted_.reset();
   if (selection.outcome == Outcome::contested) return {ClockState::unsynchronised, words};
-  if (2 * selection.supporting < selection.voters) {
+  const int own = formed_by_ > 1 ? 1 : 0;
+  if (selection.voters > 0 && 2 * (selection.supporting + own) <= selection.voters + own) {
     return {ClockState::unsynchronised,
             fmt::format("{}; {} of {} contradict the clock kept so far", words,
                         selection.voters - selection.supporting, selection.voters)};
@@ -197,62 +220,91 @@ void Discipline::serve_kept(const Moment& now, Decision& out) const noexcept {
 
 void Discipline::fall_back(const Moment& now, std::span<const Candidate> candidates,
                            const DisciplinePolicy& policy, Judgement& judgement, Decision& out) {
-  const double lost_s = seconds(now.raw - *lost_);
-  if (policy.orphan
-          ? lost_s < policy.orphan_wait_s
-          : policy.unsynchronised != Unsynchronised::local || lost_s < policy.local_wait_s) {
-    return;
-  }
-  if (policy.orphan && follow(now.raw, candidates, policy, judgement, out)) {
-    out.server.reftime = NtpTimestamp::from(map_at(now)(running_->at));
-    return;
-  }
-  judgement.state = policy.orphan ? ClockState::orphan : ClockState::local;
-  judgement.reason =
-      fmt::format("{}: {}", policy.orphan ? "orphan, leading" : "local clock", judgement.reason);
+  const bool orphan = policy.unsynchronised == Unsynchronised::orphan;
+  const double wait_s = orphan ? policy.orphan_wait_s : policy.local_wait_s;
+  const bool led = std::exchange(leads_, false);
+  if (policy.unsynchronised == Unsynchronised::refuse || seconds(now.raw - *lost_) < wait_s) return;
+  if (orphan) return be_orphan(now, candidates, policy, led, judgement, out);
+  judgement = {ClockState::local, "local clock: " + judgement.reason};
+  serve_local(now, policy.local_stratum, server::kRefidLocal, out);
+}
+
+void Discipline::serve_local(const Moment& now, std::uint8_t stratum, std::uint32_t refid,
+                             Decision& out) const noexcept {
   server::ServerState& s = out.server;
   s.leap = wire::Leap::none;
-  s.stratum = policy.local_stratum;
-  s.refid = server::kRefidLocal;
+  s.stratum = stratum;
+  s.refid = refid;
   s.root_dispersion_s = kLocalDispersion_s;
   s.reftime = NtpTimestamp::from(map_at(now).real);
 }
 
-// The orphan with the lowest id of address leads. Its time is not the true one: what was held is
-// forgotten, so that a real source is taken up afresh.
-bool Discipline::follow(RawTime now, std::span<const Candidate> candidates,
-                        const DisciplinePolicy& policy, Judgement& judgement, Decision& out) {
-  std::size_t leader = candidates.size();
+void Discipline::be_orphan(const Moment& now, std::span<const Candidate> candidates,
+                           const DisciplinePolicy& policy, bool led, Judgement& judgement,
+                           Decision& out) {
+  const auto leader = orphan_at(policy.local_stratum, candidates, policy, out.selection);
+  if (leader && (!led || candidates[*leader].reference < policy.orphan_id)) {
+    judgement.state = ClockState::orphan;
+    out.selection.verdicts[*leader].standing = Standing::selected;
+    return follow(now, candidates[*leader], policy, out);
+  }
+  if (!led && !running_) {
+    // Else a leader that is started again would lead everybody to its host's clock.
+    if (std::ranges::any_of(out.selection.verdicts, may_yet_lead, &Verdict::standing)) {
+      judgement.reason = "others still follow this server, or have too few samples to be followed";
+      return;
+    }
+    const auto stratum = static_cast<std::uint8_t>(policy.local_stratum + 1);
+    const auto follower = orphan_at(stratum, candidates, policy, out.selection);
+    if (follower) running_ = candidates[*follower].estimate;
+  }
+  leads_ = true;
+  judgement = {ClockState::orphan, "leading: " + judgement.reason};
+  serve_local(now, policy.local_stratum, policy.orphan_id, out);
+}
+
+// Of those measured well that serve exactly that stratum the one with the lowest id. A server that
+// serves LOCL there leads for ever: its reference id is below all of those.
+std::optional<std::size_t> Discipline::orphan_at(std::uint8_t stratum,
+                                                 std::span<const Candidate> candidates,
+                                                 const DisciplinePolicy& policy,
+                                                 const Selection& selection) const noexcept {
+  const auto rank = [&](std::size_t i) {
+    return std::pair(candidates[i].reference, candidates[i].refid);
+  };
+  std::optional<std::size_t> found;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const Candidate& c = candidates[i];
-    const Verdict& v = out.selection.verdicts[i];
-    if (!is_kept_by_policy(c, awake_since_) || c.stratum != policy.local_stratum) continue;
-    if (v.standing != Standing::stratum_too_high ||
-        v.distance_s > policy.selection.max_distance_s) {
-      continue;
-    }
-    if (c.refid >= policy.own_refid) continue;
-    if (leader == candidates.size() || c.refid < candidates[leader].refid) leader = i;
+    const Verdict& v = selection.verdicts[i];
+    if (v.standing != Standing::stratum_too_high || c.stratum != stratum) continue;
+    if (v.distance_s > policy.selection.max_distance_s || c.estimate.at < awake_since_) continue;
+    if (!found || rank(i) < rank(*found)) found = i;
   }
-  if (leader == candidates.size()) return false;
-  const Candidate& c = candidates[leader];
-  const Estimate here = c.estimate.at_time(now);
-  if (held_) combiner_.restart();
-  held_.reset();
-  running_ = c.estimate;
-  out.selection.verdicts[leader].standing = Standing::selected;
-  judgement.state = ClockState::orphan;
-  judgement.reason = fmt::format("orphan, following source {}: {}", c.id, judgement.reason);
+  return found;
+}
+
+// The leader's time is not the true one: what was held is forgotten, so that real sources are taken
+// up afresh, all of them heard.
+void Discipline::follow(const Moment& now, const Candidate& leader, const DisciplinePolicy& policy,
+                        Decision& out) {
+  if (held_) {
+    combiner_.restart();
+    held_.reset();
+    eager_.reset();
+  }
+  running_ = leader.estimate;
+  out.leader = leader.id;
   server::ServerState& s = out.server;
   s.leap = wire::Leap::none;
   s.stratum = static_cast<std::uint8_t>(policy.local_stratum + 1);
-  s.refid = c.refid;
-  s.root_delay_s = std::max(0.0, c.root_delay_s);
-  const double bound = root_distance_s(here, c);
-  s.root_dispersion_s = bound - s.root_delay_s / 2;
-  s.dispersion_rate =
-      chord(bound, root_distance_s(c.estimate.at_time(now + server::kStateLifetime), c));
-  return true;
+  s.refid = leader.refid;
+  s.root_delay_s = std::max(0.0, leader.root_delay_s);
+  const auto bound_at = [&](RawTime when) {
+    return root_distance_s(leader.estimate.at_time(when), leader);
+  };
+  s.root_dispersion_s = bound_at(now.raw) - s.root_delay_s / 2;
+  s.dispersion_rate = chord(bound_at(now.raw), bound_at(now.raw + server::kStateLifetime));
+  s.reftime = NtpTimestamp::from(map_at(now)(leader.estimate.at));
 }
 
 // The clock that runs by itself; before there is one, the host's as it is.

@@ -12,14 +12,17 @@
 //
 // Sources that fail while a clock is kept. None usable: holdover. No majority: holdover only while
 // at least half of the voters support the kept clock (with its own vote, that is a majority);
-// nobody is chosen. Too few, or a required one missing: holdover for quorum_grace_s.
+// nobody is chosen (a clock that one source made is its echo and has no vote). Too few, or a
+// required one missing: holdover for quorum_grace_s.
 //
-// Orphan mode. When no server of an isolated set has a real source, each serves local_stratum. Of
-// the sources at exactly that stratum the one with the lowest reference id of address leads, if
-// that is lower than own_refid; who follows serves local_stratum + 1 and is therefore never
-// followed. Only stratum and addresses are needed from the wire, but every server must be
-// configured with the same local_stratum, and own_refid must be that of the address that the others
-// see. Real sources have to be below local_stratum. None of this is called synchronised.
+// Orphan mode, for isolated sets of servers that ask each other. One of them leads: it serves its
+// own clock at local_stratum, with its orphan_id as reference id. The others follow it and serve
+// local_stratum + 1, whom nobody follows. Who has waited for orphan_wait_s and sees a leader
+// follows it; who sees none leads; of those that lead at once the one with the lowest id goes on.
+// So who joins an old set follows, whatever its id; and who leads without having had a time since
+// the start takes over that of one that has followed. Needed from the wire: stratum and reference
+// id, no address, so that NAT does no harm. Every server must have the same local_stratum, and real
+// sources have to be below it. None of this is called synchronised.
 #pragma once
 
 #include <array>
@@ -57,11 +60,10 @@ struct DisciplinePolicy {
   double max_root_distance_s = 1.5;  // of what is served: past it nothing is synchronised
   double quorum_grace_s = 600;       // minsources or require unmet: so long a kept clock is served
   Unsynchronised unsynchronised = Unsynchronised::refuse;
-  bool orphan = false;  // takes the place of `unsynchronised`
-  std::uint8_t local_stratum = 10;
-  double local_wait_s = 0;  // without synchronisation before LOCL is served
+  std::uint8_t local_stratum = 10;  // 2 … 14 with orphans
+  double local_wait_s = 0;          // without synchronisation before LOCL is served
   double orphan_wait_s = 300;
-  std::uint32_t own_refid = 0;
+  std::uint32_t orphan_id = 0;  // of server::kRefidOrphans; no other server's, if luck is not bad
 };
 
 // One reading of the clocks, taken together.
@@ -80,9 +82,10 @@ struct Decision {
   LeapingMap base{};                // measure samples against this from now on (it has leaps, too)
   LeapingMap served{};
   server::ServerState server{};
-  Estimate clock{};                   // true - base; meaningless while cold
-  double bound_s = 0;                 // |served - true| now; 0 unless synchronised
-  std::optional<PlannedLeap> leap{};  // at the end of this day
+  Estimate clock{};                       // true - base; meaningless while cold
+  double bound_s = 0;                     // |served - true| now; 0 unless synchronised
+  std::optional<std::uint32_t> leader{};  // the candidate that is followed among orphans
+  std::optional<PlannedLeap> leap{};      // at the end of this day
   bool hold_samples = false;  // around a leap second: drop exchanges, who knows which second it was
   bool leapt = false;  // the base has just stepped: whoever converted by the old one is stale
   bool slept = false;  // restart every filter and ask all sources at once
@@ -107,12 +110,21 @@ class Discipline {
   bool pass_leap(RawTime now) noexcept;
   std::vector<Candidate> with_history(std::span<const Candidate> candidates) const;
   std::optional<KeptClock> kept(RawTime now) const noexcept;
+  bool is_hasty(RawTime now, const Selection& selection) noexcept;
   Judgement judge(RawTime now, const Selection& selection, const DisciplinePolicy& policy);
   Judgement judge_kept(RawTime now, const Selection& selection, const DisciplinePolicy& policy);
   void fall_back(const Moment& now, std::span<const Candidate> candidates,
                  const DisciplinePolicy& policy, Judgement& judgement, Decision& decision);
-  bool follow(RawTime now, std::span<const Candidate> candidates, const DisciplinePolicy& policy,
-              Judgement& judgement, Decision& decision);
+  void serve_local(const Moment& now, std::uint8_t stratum, std::uint32_t refid,
+                   Decision& decision) const noexcept;
+  void be_orphan(const Moment& now, std::span<const Candidate> candidates,
+                 const DisciplinePolicy& policy, bool led, Judgement& judgement,
+                 Decision& decision);
+  std::optional<std::size_t> orphan_at(std::uint8_t stratum, std::span<const Candidate> candidates,
+                                       const DisciplinePolicy& policy,
+                                       const Selection& selection) const noexcept;
+  void follow(const Moment& now, const Candidate& leader, const DisciplinePolicy& policy,
+              Decision& decision);
   void serve_kept(const Moment& now, Decision& decision) const noexcept;
   void plan_leap(RawTime now, const LeapTable* table, Decision& decision) noexcept;
   ClockMap map_at(const Moment& now) const noexcept;
@@ -123,12 +135,14 @@ class Discipline {
   Combiner combiner_{};
   std::optional<Combined> held_{};     // true time as last combined
   std::optional<Estimate> running_{};  // what is served: held_ or, among orphans, the leader's
+  bool leads_ = false;                 // orphans, as of the last decision
   int formed_by_ = 0;
   LeapVotes votes_{};
   std::vector<Verdict> last_{};
   std::optional<Moment> before_{};
   std::optional<RawTime> lost_{};     // since when there is no synchronisation
   std::optional<RawTime> doubted_{};  // since when minsources or require are unmet
+  std::optional<RawTime> eager_{};    // since when a cold clock could follow the first sources
   RawTime awake_since_ = RawTime::min();
   std::optional<PlannedLeap> planned_{};
   std::optional<RealTime> leapt_at_{};  // the midnight that has had its leap second

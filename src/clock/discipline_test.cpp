@@ -1,10 +1,9 @@
-#include "clock/discipline.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "clock/dice_test.h"
+#include "clock/discipline_fixture.h"
 
 namespace ntp::clock {
 namespace {
@@ -12,96 +11,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
-
-RealTime utc(int year, unsigned month, unsigned day, std::chrono::seconds time = 0s) {
-  using namespace std::chrono;
-  const sys_days date(
-      year_month_day{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)});
-  return RealTime(date.time_since_epoch()) + time;
-}
-
-// A world with true time, a raw clock that is `drift` fast of it, and sources that are right, wrong
-// or gone. Everybody's time is what NTP shows: with leap seconds repeated or left out.
-struct World {
-  struct Source {
-    double error_s = 0;  // constant, within its root distance
-    bool reachable = true;
-    wire::Leap leap = wire::Leap::none;
-    std::uint8_t stratum = 2;
-    double lie_s = 0;
-    double sampled_s = 0;  // when: seconds since the start
-  };
-
-  explicit World(std::size_t sources = 4, RealTime begin = utc(2026, 9, 1))
-      : start(begin), clock(ClockMap{RawTime(1000s), begin + 300ms, 0}, -23), all(sources) {
-    for (std::size_t i = 0; i < all.size(); ++i) all[i].error_s = 0.001 * static_cast<double>(i);
-  }
-
-  RealTime start;
-  Discipline clock;
-  std::vector<Source> all;
-  DisciplinePolicy policy{};
-  const LeapTable* table = nullptr;
-  double drift = 10e-6;
-  double elapsed_s = 0;  // of true time
-  std::optional<PlannedLeap> real_leap{};
-  nanoseconds slept{};
-  Decision last{};
-
-  RawTime raw() const {
-    return RawTime(1000s) + nanoseconds(std::llround(elapsed_s * (1 - drift) * 1e9));
-  }
-  RealTime truth() const {
-    const RealTime plain = start + nanoseconds(std::llround(elapsed_s * 1e9));
-    if (!real_leap) return plain;
-    if (real_leap->kind == wire::Leap::insert)
-      return plain - (plain >= real_leap->midnight ? 1s : 0s);
-    return plain + (plain >= real_leap->midnight - 1s ? 1s : 0s);
-  }
-  // Against the base as the keeper has it, in which leap seconds have been taken out of the way.
-  double true_offset_s() const {
-    const RealTime base = last.served.map.at == RawTime{} ? start + 300ms + (raw() - RawTime(1000s))
-                                                          : last.base(raw());
-    return seconds(truth() - base);
-  }
-
-  std::vector<Candidate> candidates() {
-    std::vector<Candidate> out;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      Source& s = all[i];
-      if (s.reachable) s.sampled_s = elapsed_s;
-      Candidate c{.id = static_cast<std::uint32_t>(i + 1)};
-      const double age_s = elapsed_s - s.sampled_s;
-      c.estimate = {.at = raw() - nanoseconds(std::llround(age_s * 1e9)),
-                    .offset_s = true_offset_s() - drift * age_s + s.error_s + s.lie_s,
-                    .rate = drift,
-                    .offset_var = 1e-10,
-                    .rate_var = 1e-18,
-                    .wander = 1e-20};
-      c.root_delay_s = 0.020;
-      c.root_dispersion_s = 0.0005;
-      c.leap = s.leap;
-      c.stratum = s.stratum;
-      c.refid = 0x0a000001 + static_cast<std::uint32_t>(i);
-      c.reachable = s.reachable;
-      c.samples = 8;
-      out.push_back(c);
-    }
-    return out;
-  }
-
-  const Decision& tick(double s = 1) {
-    elapsed_s += s;
-    const auto now = candidates();
-    last = clock.update({raw(), truth() + 5s, slept}, now, policy, table);
-    return last;
-  }
-  const Decision& run(int ticks) {
-    for (int i = 0; i < ticks; ++i) tick();
-    return last;
-  }
-  double error_s() const { return seconds(last.served(raw()) - truth()); }
-};
 
 TEST(Discipline, ColdWithoutSourcesSaysLeapThree) {
   World world(0);
@@ -202,6 +111,37 @@ TEST(Discipline, TwoSourcesThatDisagreeFromTheStartAreNoSynchronisation) {
   world.all[1].lie_s = 1;
   EXPECT_EQ(world.run(100).state, ClockState::cold);
   EXPECT_EQ(world.last.reason, "no majority: at most 1 of 2 sources agree");
+}
+
+TEST(Discipline, WhoeverAnswersFirstDoesNotSetAColdClockBeforeTheOthersCanObject) {
+  World world(3);
+  world.all[0].lie_s = 1;
+  world.all[1].samples = world.all[2].samples = 3;
+  EXPECT_EQ(world.run(3).state, ClockState::cold);
+  EXPECT_EQ(world.last.server.leap, wire::Leap::unknown);
+  EXPECT_EQ(world.last.reason, "1 of 1 sources agree; waiting for 2 more to be heard");
+  world.all[1].samples = 4;
+  EXPECT_EQ(world.tick().state, ClockState::cold) << "no majority";
+  world.all[2].samples = 4;
+  EXPECT_TRUE(world.tick().synchronised);
+  EXPECT_LE(std::abs(world.error_s()), world.last.bound_s);
+}
+
+TEST(Discipline, WhoIsNeverHeardEnoughDoesNotKeepAColdClockCold) {
+  World world(2);
+  world.all[1].samples = 3;
+  EXPECT_FALSE(world.run(9).synchronised);
+  EXPECT_TRUE(world.run(3).synchronised);
+}
+
+TEST(Discipline, AClockThatOneSourceMadeIsNotHeldAgainstAnother) {
+  World world(2);
+  world.all[1].reachable = false;
+  EXPECT_TRUE(world.run(100).synchronised);
+  world.all[1].reachable = true;
+  world.all[1].lie_s = 1;
+  EXPECT_EQ(world.tick().state, ClockState::unsynchronised);
+  EXPECT_NE(world.last.reason.find("1 of 2 contradict"), std::string::npos) << world.last.reason;
 }
 
 TEST(Discipline, FalsetickersBelowHalfChangeNothingAndMoreEndUnsynchronised) {
@@ -376,32 +316,6 @@ TEST(Discipline, TheEraOf2036PassesUnnoticed) {
     ASSERT_LT(difference_s(served, world.last.server.reftime), 2);
   }
   EXPECT_LT(world.last.server.reftime.bits >> 32, 1200u) << "the new era has begun";
-}
-
-// ---- orphans -----------------------------------------------------------------------------------
-
-TEST(Discipline, OfAnIsolatedSetTheLowestAddressLeadsAndTheOthersFollow) {
-  World world(3);  // refids of the sources: 0x0a000001 and up
-  for (auto& s : world.all) s.stratum = 10;
-  world.policy.orphan = true;
-  world.policy.own_refid = 0x0a000002;  // so one source is lower
-  EXPECT_EQ(world.run(200).state, ClockState::cold) << "a real source may yet come";
-  const Decision& d = world.run(200);
-  EXPECT_EQ(d.state, ClockState::orphan);
-  EXPECT_FALSE(d.synchronised);
-  EXPECT_EQ(d.server.stratum, 11);
-  EXPECT_EQ(d.server.refid, 0x0a000001u);
-  EXPECT_EQ(d.verdicts[0].standing, Standing::selected);
-  EXPECT_NEAR(world.error_s(), world.all[0].error_s, 1e-6);
-
-  world.all[0].stratum = 11;  // it follows somebody itself
-  EXPECT_EQ(world.tick().server.stratum, 10) << "now we lead";
-  EXPECT_EQ(world.last.server.refid, server::kRefidLocal);
-  EXPECT_NEAR(world.error_s(), world.all[0].error_s, 1e-6) << "without a jump";
-
-  world.all[0].stratum = 2;  // a real source is back
-  EXPECT_EQ(world.tick().state, ClockState::synchronised);
-  EXPECT_EQ(world.last.server.stratum, 3);
 }
 
 // ---- everything at once ------------------------------------------------------------------------

@@ -21,6 +21,7 @@ struct KernelReading {
   std::int64_t esterror_us = 0;
   double offset_s = 0;   // phase that the kernel has still to slew
   int tai_offset_s = 0;  // 0: not known to the kernel
+  double rate = 0;       // that somebody has set, on top of the kernel's own: ticks and frequency
   RealTime real{};       // read together
   RawTime raw{};
   std::chrono::nanoseconds boot_lead{};  // CLOCK_BOOTTIME - CLOCK_MONOTONIC_RAW
@@ -29,6 +30,7 @@ struct KernelReading {
 enum class Unsynchronised : std::uint8_t {
   local,   // serve the local clock at local_stratum, refid LOCL
   refuse,  // leap 3
+  orphan,  // agree with others that have no time either (discipline.h); never a HostPolicy's
 };
 
 struct HostPolicy {

@@ -1,5 +1,6 @@
 #include "clock/leap.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -88,7 +89,7 @@ TEST(LeapList, WhatIsWrongIsSaidWithItsLine) {
 
 TEST(LeapList, EntriesAfterTheEraOf2036AreRead) {
   // 2037-07-01 in seconds since 1900, more than 32 bits hold.
-  const std::string text = std::string(kList) + "4339008000 13\n#@ 4354905600\n";
+  const std::string text = fmt::format("{}4339008000 13\n#@ 4354905600\n", kList);
   const auto table = parse_leap_list(text);
   ASSERT_TRUE(table.has_value()) << describe(table.error());
   EXPECT_EQ(table->entries.back().at, utc(2037, 6, 30) + 24h);

@@ -48,14 +48,14 @@ bool is_sane(const Estimate& e, const Candidate& c) noexcept {
 Standing screen(const Candidate& c, const Verdict& verdict, bool sane,
                 const SelectionPolicy& policy) noexcept {
   if (c.options.noselect) return Standing::noselect;
-  if (!c.reachable) return Standing::unreachable;
   if (c.loop) return Standing::loop;
+  if (!c.reachable) return Standing::unreachable;
   if (c.samples < policy.min_samples) return Standing::waiting;
   if (c.leap == wire::Leap::unknown || c.stratum == 0 || c.stratum > 15) {
     return Standing::unsynchronised;
   }
-  if (c.stratum > policy.max_stratum) return Standing::stratum_too_high;
   if (!sane) return Standing::invalid;
+  if (c.stratum > policy.max_stratum) return Standing::stratum_too_high;
   if (verdict.distance_s > policy.max_distance_s) return Standing::too_distant;
   return Standing::combined;
 }

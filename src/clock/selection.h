@@ -37,7 +37,7 @@ enum class Standing : std::uint8_t {
   too_distant,
   stratum_too_high,
   unsynchronised,  // says so itself
-  loop,            // takes its time from us
+  loop,            // takes its time from us, or is us
   waiting,         // too few samples yet
   unreachable,
   noselect,
@@ -70,9 +70,10 @@ struct Candidate {
   double root_dispersion_s = 0;
   wire::Leap leap = wire::Leap::unknown;
   std::uint8_t stratum = 0;
-  std::uint32_t refid = 0;  // of its address: what we publish while it is the system source
+  std::uint32_t refid = 0;      // of its address: what we publish while it is the system source
+  std::uint32_t reference = 0;  // the one that it publishes itself
   bool reachable = false;
-  bool loop = false;
+  bool loop = false;  // its last answer said that it follows us, or that it is us
   int samples = 0;
   SourceOptions options{};
   Standing last = Standing::waiting;  // the previous verdict, so that the choice does not flap

@@ -123,15 +123,16 @@ TEST(Selection, EverySourceWithoutAVoteSaysWhy) {
   all[7].estimate.offset_s = std::nan("");
   const Selection s = run(all);
   EXPECT_EQ(s.voters, 1);
-  const std::vector<std::string> words = {"noselect",
-                                          "unreachable",
-                                          "waiting: 2 of 4 samples",
-                                          "unsynchronised: it says so itself",
-                                          "stratum 15 over 14",
-                                          "root distance 2.1 s over 1.5 s",
-                                          "loop: it takes its time from us",
-                                          "invalid: its numbers make no sense",
-                                          "selected"};
+  const std::vector<std::string> words = {
+      "noselect",
+      "unreachable",
+      "waiting: 2 of 4 samples",
+      "unsynchronised: it says so itself",
+      "stratum 15 over 14",
+      "root distance 2.1 s over 1.5 s",
+      "loop: it takes its time from us, or is this server itself",
+      "invalid: its numbers make no sense",
+      "selected"};
   for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(describe(s.verdicts[i]), words[i]);
 }
 

@@ -64,7 +64,7 @@ std::string describe(const Verdict& v) {
     case Standing::unsynchronised:
       return "unsynchronised: it says so itself";
     case Standing::loop:
-      return "loop: it takes its time from us";
+      return "loop: it takes its time from us, or is this server itself";
     case Standing::waiting:
       return fmt::format("waiting: {} of {} samples", v.have, v.want);
     case Standing::invalid:

@@ -60,6 +60,50 @@ TEST(Steering, AnErrorOverTheLimitIsRefusedOnceTheClockWasRight) {
   EXPECT_EQ(kernel.second(steering, 0, {.max_change_s = 0}).kind, Correction::Kind::slew);
 }
 
+TEST(Steering, ARefusalEndsTheSlewThatWasUnderWay) {
+  Steering steering;
+  for (int i = 0; i < 3; ++i) steering.correct(0.4, 30e-6, {});
+  EXPECT_NE(steering.correct(0.4, 30e-6, {}).rate, 30e-6);
+  const Correction refused{.kind = Correction::Kind::refuse, .rate = 30e-6};
+  EXPECT_EQ(steering.correct(2000, 30e-6, {}), refused);
+}
+
+TEST(Steering, TheLimitHoldsFromTheFirstOrSecondCorrectionWhereStepsAreNotCounted) {
+  for (const int step_updates : {0, -1}) {
+    Steering steering;
+    const SteeringPolicy policy{.step_updates = step_updates};
+    const auto first = steering.correct(5000, 0, policy).kind;
+    EXPECT_EQ(first, step_updates < 0 ? Correction::Kind::step : Correction::Kind::refuse);
+    EXPECT_EQ(steering.correct(5000, 0, policy).kind, Correction::Kind::refuse);
+  }
+}
+
+TEST(Steering, AnyOffsetAndFrequencyIsLedToZeroWithoutOvershoot) {
+  for (const double served_rate : {-500e-6, -20e-6, 0.0, 20e-6, 500e-6}) {
+    for (const double offset_s : {-0.4, -1e-3, -1e-6, 0.0, 1e-6, 1e-3, 0.4}) {
+      Steering steering;
+      Kernel kernel{.error_s = offset_s};
+      const double sign = offset_s < 0 ? -1 : 1;
+      for (int i = 0; i < 600; ++i) {
+        kernel.second(steering, served_rate, {});
+        ASSERT_GE(kernel.error_s * sign, -1e-12) << offset_s << ' ' << served_rate;
+      }
+      EXPECT_LT(std::abs(kernel.error_s), 1e-9) << offset_s << ' ' << served_rate;
+      EXPECT_EQ(kernel.steps, 0);
+    }
+  }
+}
+
+TEST(Steering, AnotherProgramIsKnownByTheFrequencyThatItLeaves) {
+  Steering steering;
+  EXPECT_FALSE(steering.is_disturbed(5e-6)) << "nothing is known before the first correction";
+  steering.left_at(20e-6);
+  EXPECT_FALSE(steering.is_disturbed(20e-6));
+  EXPECT_FALSE(steering.is_disturbed(20e-6 + 1.6e-11)) << "the kernel's rounding";
+  EXPECT_TRUE(steering.is_disturbed(20e-6 + 1e-9));
+  EXPECT_TRUE(steering.is_disturbed(0));
+}
+
 TEST(Steering, StepsAreNotLimitedWhereThePolicySaysSo) {
   Steering steering;
   Kernel kernel{.error_s = 0};

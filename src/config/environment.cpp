@@ -25,7 +25,7 @@ struct Foreign {
 constexpr std::array<Foreign, 3> kForeign{{
     {"ENABLE_NTS", true, "ENABLE_NTS is set, but this version has no NTS: replies are not signed"},
     {"ENABLE_SYSCLK", true,
-     "ENABLE_SYSCLK is set, but this version never sets the clock of the host"},
+     "ENABLE_SYSCLK is set, but the host's clock is set only where clock.steer says so"},
     {"NTP_DIRECTIVES", false, "NTP_DIRECTIVES is set, but chrony's directives mean nothing here"},
 }};
 

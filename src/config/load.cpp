@@ -57,6 +57,22 @@ const Origin& origin_of(const Loaded& loaded, std::string_view key) {
   return loaded.origins[index_of(*option)];
 }
 
+void check_orphan(const Loaded& loaded, Problems& problems) {
+  if (loaded.settings.clock.unsynchronised != clock::Unsynchronised::orphan) return;
+  if (loaded.settings.sources.empty()) {
+    problems.push_back({.where = origin_of(loaded, "clock.unsynchronised"),
+                        .what = "clock.unsynchronised is \"orphan\", but there are no sources",
+                        .hint = "orphans agree with their sources: name the other servers"});
+  }
+  const int stratum = loaded.settings.server.local_stratum;
+  if (stratum >= 2 && stratum <= 14) return;
+  problems.push_back(
+      {.where = origin_of(loaded, "server.local_stratum"),
+       .what = fmt::format("server.local_stratum is {} and clock.unsynchronised is \"orphan\"",
+                           stratum),
+       .hint = "write 2 to 14: sources with the true time are below it, who follows is one above"});
+}
+
 // What no single value shows.
 void check_together(Loaded& loaded, Problems& problems) {
   const auto& host = loaded.settings.host_clock;
@@ -82,6 +98,13 @@ void check_together(Loaded& loaded, Problems& problems) {
                              "believed ({})",
                              minsources, votes),
          .hint = "a server counts once, a pool max_sources times, noselect not at all"});
+  }
+  check_orphan(loaded, problems);
+  const auto& clock = loaded.settings.clock;
+  if (clock.steer == clock::Actuator::system && loaded.settings.sources.empty()) {
+    problems.push_back({.where = origin_of(loaded, "clock.steer"),
+                        .what = "clock.steer is \"system\", but there is no source",
+                        .hint = "nothing is known that the host's clock could be led to"});
   }
   const auto& server = loaded.settings.server;
   auto& warnings = loaded.settings.warnings;

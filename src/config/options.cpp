@@ -21,13 +21,16 @@ constexpr std::uint16_t kHttpPort = 9559;
 constexpr std::int64_t ns(std::chrono::nanoseconds duration) { return duration.count(); }
 
 // Each list of words is in the order of its enumeration.
-constexpr std::array<string_view, 2> kUnsynchronised{"local", "refuse"};
+constexpr std::array<string_view, 3> kUnsynchronised{"local", "refuse", "orphan"};
+constexpr std::array<string_view, 2> kHostUnsynchronised{"local", "refuse"};
+constexpr std::array<string_view, 2> kActuators{"none", "system"};
 constexpr std::array<string_view, 4> kLevels{"error", "warning", "info", "debug"};
 constexpr std::array<string_view, 3> kFormats{"text", "json", "logfmt"};
 constexpr std::array<string_view, 2> kSocketWords{"", "off"};
 constexpr std::array<string_view, 2> kLeapWords{"system", "off"};
 constexpr std::array<string_view, 2> kStateWords{"", "off"};
-static_assert(kUnsynchronised[static_cast<std::size_t>(clock::Unsynchronised::refuse)] == "refuse");
+static_assert(kUnsynchronised[static_cast<std::size_t>(clock::Unsynchronised::orphan)] == "orphan");
+static_assert(kActuators[static_cast<std::size_t>(clock::Actuator::system)] == "system");
 static_assert(kLevels[static_cast<std::size_t>(LogLevel::debug)] == "debug");
 static_assert(kFormats[static_cast<std::size_t>(LogFormat::logfmt)] == "logfmt");
 
@@ -87,7 +90,7 @@ constexpr std::array kOptions{
            .show = [](const Settings& s) {
              return show_enum(kUnsynchronised, s.server.unsynchronised);
            },
-           .words = kUnsynchronised},
+           .words = kHostUnsynchronised},
     Option{.key = "server.local_stratum", .fallback = "10", .flag = "", .argument = "",
            .expects = "a whole number from 1 to 15",
            .help = "stratum of the local clock when it is served unsynchronised",
@@ -140,15 +143,29 @@ constexpr std::array kOptions{
            }},
 
     Option{.key = "clock.unsynchronised", .fallback = "refuse", .flag = "", .argument = "",
-           .expects = R"("local" or "refuse")",
+           .expects = R"("local", "refuse" or "orphan")",
            .help = "while the sources do not tell the time: refuse answers that there is no time, "
-                   "local serves the local clock at server.local_stratum with reference LOCL",
+                   "local serves the local clock at server.local_stratum with reference LOCL, "
+                   "orphan agrees on a time with the sources that have none either",
            .reloadable = true,
            .read = [](Settings& s, const Given& g) { read_enum(g, s.clock.unsynchronised); },
            .show = [](const Settings& s) {
              return show_enum(kUnsynchronised, s.clock.unsynchronised);
            },
            .words = kUnsynchronised},
+    Option{.key = "clock.local_wait", .fallback = "0s", .flag = "", .argument = "",
+           .expects = R"(a duration from "0s" to "86400s")",
+           .help = "how long the sources do not tell the time before local serves the local clock",
+           .reloadable = true, .least = 0, .most = ns(24h),
+           .read = [](Settings& s, const Given& g) { read_duration(g, s.clock.local_wait); },
+           .show = [](const Settings& s) { return quote(show_duration(s.clock.local_wait)); }},
+    Option{.key = "clock.orphan_wait", .fallback = "300s", .flag = "", .argument = "",
+           .expects = R"(a duration from "0s" to "86400s")",
+           .help = "how long the sources do not tell the time before orphan looks for a leader "
+                   "among them or leads",
+           .reloadable = true, .least = 0, .most = ns(24h),
+           .read = [](Settings& s, const Given& g) { read_duration(g, s.clock.orphan_wait); },
+           .show = [](const Settings& s) { return quote(show_duration(s.clock.orphan_wait)); }},
     Option{.key = "clock.minsources", .fallback = "1", .flag = "", .argument = "",
            .expects = "a whole number from 1 to 64",
            .help = "how many sources have to agree before they are believed",
@@ -184,6 +201,35 @@ constexpr std::array kOptions{
            .read = [](Settings& s, const Given& g) { read_path(g, s.clock.state_directory); },
            .show = [](const Settings& s) { return quote(s.clock.state_directory); },
            .words = kStateWords},
+    Option{.key = "clock.steer", .fallback = "none", .flag = "", .argument = "",
+           .expects = R"("none" or "system")",
+           .help = "system leads the host's clock to the one made of the sources, which needs the "
+                   "capability CAP_SYS_TIME at the start; none never touches it",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_enum(g, s.clock.steer); },
+           .show = [](const Settings& s) { return show_enum(kActuators, s.clock.steer); },
+           .words = kActuators},
+    Option{.key = "clock.step_threshold", .fallback = "500ms", .flag = "", .argument = "",
+           .expects = R"(a duration from "1ms" to "1000s")",
+           .help = "with steer: a larger error of the host's clock is stepped away while "
+                   "step_updates allows it, else slewed at 1000 ppm",
+           .reloadable = true, .least = ns(1ms), .most = ns(1000s),
+           .read = [](Settings& s, const Given& g) { read_duration(g, s.clock.step_threshold); },
+           .show = [](const Settings& s) { return quote(show_duration(s.clock.step_threshold)); }},
+    Option{.key = "clock.step_updates", .fallback = "3", .flag = "", .argument = "",
+           .expects = "a whole number from -1 to 1000",
+           .help = "with steer: how many of the first corrections, one a second, may be steps; 0 for "
+                   "never, -1 for always",
+           .reloadable = true, .least = -1, .most = 1000,
+           .read = [](Settings& s, const Given& g) { read_integer(g, s.clock.step_updates); },
+           .show = [](const Settings& s) { return std::to_string(s.clock.step_updates); }},
+    Option{.key = "clock.max_change", .fallback = "1000s", .flag = "", .argument = "",
+           .expects = R"(a duration from "0s" to "1000000s")",
+           .help = "with steer: a larger error is not corrected once step_updates are over, and the "
+                   "host's clock is called unsynchronised; 0s for no limit",
+           .reloadable = true, .least = 0, .most = ns(1'000'000s),
+           .read = [](Settings& s, const Given& g) { read_duration(g, s.clock.max_change); },
+           .show = [](const Settings& s) { return quote(show_duration(s.clock.max_change)); }},
 
     Option{.key = "http.listen", .fallback = "127.0.0.1:9559",
            .flag = "--http", .argument = "ADDR[:PORT]|off",

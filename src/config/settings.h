@@ -10,6 +10,7 @@
 #include "base/ip.h"
 #include "client/source_options.h"
 #include "clock/host_clock.h"
+#include "clock/steering.h"
 
 namespace ntp::config {
 
@@ -41,10 +42,16 @@ struct HostClockSettings {
 // What is made of the sources; without any it means nothing.
 struct ClockSettings {
   clock::Unsynchronised unsynchronised = clock::Unsynchronised::refuse;
+  std::chrono::nanoseconds local_wait{};
+  std::chrono::nanoseconds orphan_wait{std::chrono::minutes(5)};
   int minsources = 1;
   std::chrono::nanoseconds max_root_distance{std::chrono::milliseconds(1500)};
   std::string leap_seconds = "system";  // or "off", or a path
   std::string state_directory;          // "off", or empty: $STATE_DIRECTORY
+  clock::Actuator steer = clock::Actuator::none;
+  std::chrono::nanoseconds step_threshold{std::chrono::milliseconds(500)};
+  int step_updates = 3;                                             // -1: always
+  std::chrono::nanoseconds max_change{std::chrono::seconds(1000)};  // 0: no limit
 
   friend bool operator==(const ClockSettings&, const ClockSettings&) = default;
 };

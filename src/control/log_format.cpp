@@ -138,7 +138,7 @@ std::string format_line(const LogEvent& event, config::LogFormat format,
   std::string out;
   switch (format) {
     case config::LogFormat::text:
-      out = fmt::format("{} {:<5} ", time, name(event.level));
+      out = fmt::format("{} {:<7} ", time, name(event.level));
       append_plain(out, event.message);
       append_pairs(out, event);
       return out;

@@ -23,7 +23,7 @@ std::string line(LogEvent event, LogFormat format) {
 
 TEST(LogFormat, TextIsForPeople) {
   EXPECT_EQ(line({.message = "Local socket:  ('0.0.0.0', 123)"}, LogFormat::text),
-            "2026-11-23T01:19:25.123+01:00 info  Local socket:  ('0.0.0.0', 123)");
+            "2026-11-23T01:19:25.123+01:00 info    Local socket:  ('0.0.0.0', 123)");
   EXPECT_EQ(line({.level = LogLevel::warning,
                   .message = "host clock",
                   .fields = {{"state", "lost"}, {"why", "too uncertain"}, {"empty", ""}}},
@@ -31,9 +31,9 @@ TEST(LogFormat, TextIsForPeople) {
             "2026-11-23T01:19:25.123+01:00 warning host clock state=lost why=\"too uncertain\" "
             "empty=\"\"");
   EXPECT_EQ(line({.level = LogLevel::error, .message = "m"}, LogFormat::text).substr(30),
-            "error m");
+            "error   m");
   EXPECT_EQ(line({.level = LogLevel::debug, .message = "m"}, LogFormat::text).substr(30),
-            "debug m");
+            "debug   m");
 }
 
 TEST(LogFormat, JsonAndLogfmtAreForMachines) {
@@ -49,13 +49,13 @@ TEST(LogFormat, JsonAndLogfmtAreForMachines) {
 TEST(LogFormat, NothingForgesALineOrMovesACursor) {
   const std::string evil = "a\nb\r\tc\x1b[2J\x7f\x9b\xff\0\\d"s;
   const std::string text = line({.message = evil, .fields = {{"v", evil}}}, LogFormat::text);
-  EXPECT_EQ(text.substr(36), R"(a\nb\r\tc\u001b[2J\u007f\x9b\xff\u0000\\d )"
+  EXPECT_EQ(text.substr(38), R"(a\nb\r\tc\u001b[2J\u007f\x9b\xff\u0000\\d )"
                              R"(v="a\nb\r\tc\u001b[2J\u007f\\x9b\\xff\u0000\\d")");
 }
 
 TEST(LogFormat, UnicodeThatReordersOrBreaksLinesIsEscapedTheRestIsNot) {
   const auto shown = [](const std::string& message) {
-    return line({.message = message}, LogFormat::text).substr(36);
+    return line({.message = message}, LogFormat::text).substr(38);
   };
   EXPECT_EQ(shown("Zürich 東京 🕰"), "Zürich 東京 🕰");
   EXPECT_EQ(shown("\u202e\u2066\u200b\ufeff\u2028\u0085\u061c"),
@@ -64,7 +64,7 @@ TEST(LogFormat, UnicodeThatReordersOrBreaksLinesIsEscapedTheRestIsNot) {
 
 TEST(LogFormat, WhatIsNoUtf8IsShownOctetByOctet) {
   const auto shown = [](const std::string& message) {
-    return line({.message = message}, LogFormat::text).substr(36);
+    return line({.message = message}, LogFormat::text).substr(38);
   };
   EXPECT_EQ(shown("\xc0\xaf"), R"(\xc0\xaf)") << "overlong";
   EXPECT_EQ(shown("\xe0\x80\xaf"), R"(\xe0\x80\xaf)") << "overlong";
@@ -80,7 +80,7 @@ TEST(LogFormat, WhatIsNoUtf8IsShownOctetByOctet) {
 
 TEST(LogFormat, NamesOfFieldsCannotForgeEither) {
   const LogEvent event{.message = "m", .fields = {{"a b=\n\"", "v"}}};
-  EXPECT_EQ(line(event, LogFormat::text).substr(36), "m a_b___=v");
+  EXPECT_EQ(line(event, LogFormat::text).substr(38), "m a_b___=v");
   EXPECT_EQ(nlohmann::json::parse(line(event, LogFormat::json))["a_b___"], "v");
 }
 

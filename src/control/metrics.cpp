@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <initializer_list>
@@ -49,6 +49,16 @@ class Exposition {
   void counter(std::string_view name, std::string_view help, std::uint64_t value) {
     family(name, "counter", help);
     sample(value);
+  }
+
+  // One sample for each of the names, 1 for that of the state.
+  template <std::size_t n, typename State>
+  void states(std::string_view name, std::string_view help, std::string_view label,
+              const std::array<std::string_view, n>& names, State state) {
+    family(name, "gauge", help);
+    for (std::size_t i = 0; i < n; ++i) {
+      sample(state == static_cast<State>(i) ? 1 : 0, {{label, names[i]}});
+    }
   }
 
   // `buckets` has one more entry than `edges`: what is above them all.
@@ -124,7 +134,8 @@ void write_system(Exposition& out, const Report& report) {
   out.gauge("ntp_system_serving", "1 while replies carry time (leap is not 3), 0 otherwise.",
             report.serving ? 1 : 0);
   out.gauge("ntp_system_local_clock",
-            "1 while the local clock is served without being synchronised (LOCL), 0 otherwise.",
+            "1 while the local clock (LOCL) or that of an orphan is served without being "
+            "synchronised, 0 otherwise.",
             is_local_clock(report) ? 1 : 0);
 }
 
@@ -133,12 +144,9 @@ void write_host(Exposition& out, const Report& report) {
   out.gauge("ntp_host_clock_synchronised",
             "1 while the clock of the host is believed to be synchronised, 0 otherwise.",
             host.standing == clock::HostStanding::synchronised ? 1 : 0);
-  out.family("ntp_host_clock_standing", "gauge",
-             "1 for the reason why the clock of the host is believed or not, 0 for the others.");
-  for (std::size_t i = 0; i < kStandings.size(); ++i) {
-    out.sample(host.standing == static_cast<clock::HostStanding>(i) ? 1 : 0,
-               {{"standing", kStandings[i]}});
-  }
+  out.states("ntp_host_clock_standing",
+             "1 for the reason why the clock of the host is believed or not, 0 for the others.",
+             "standing", kStandings, host.standing);
   out.counter("ntp_host_clock_steps_total", "Jumps of the clock of the host.", report.host_steps);
   if (!host.reading.available) return;  // then the kernel has told nothing of the following
   out.gauge("ntp_host_clock_maxerror_seconds", "Maximum error that the kernel states.",
@@ -154,30 +162,72 @@ void write_host(Exposition& out, const Report& report) {
 }
 
 // One sample per source: a label set that changes with the sources, and never with the clients.
+template <typename Act>
+void for_each_source(const SourceView& view, Act act) {
+  for (const client::Tracked& tracked : view.tracked) {
+    const auto source = std::ranges::find(view.sources, tracked.source, &client::SourceReport::id);
+    if (source == view.sources.end()) continue;
+    act(source->options.host, to_string(tracked.association.address), tracked);
+  }
+}
+
 template <typename Value>
 void write_source_gauge(Exposition& out, const SourceView& view, std::string_view name,
                         std::string_view help, Value value) {
   out.family(name, "gauge", help);
-  for (const client::Tracked& tracked : view.tracked) {
-    const auto source = std::ranges::find(view.sources, tracked.source, &client::SourceReport::id);
-    if (source == view.sources.end()) continue;
-    out.sample(value(tracked), {{"name", source->options.host},
-                                {"address", to_string(tracked.association.address)}});
-  }
+  for_each_source(view, [&](const std::string& host, const std::string& address, const auto& t) {
+    out.sample(value(t), {{"name", host}, {"address", address}});
+  });
 }
 
-void write_sources(Exposition& out, const SourceView& view) {
+void write_verdicts(Exposition& out, const SourceView& view) {
+  out.family("ntp_source_verdict", "gauge",
+             "Always 1; the label tells what the selection makes of the source.");
+  for_each_source(view, [&](const std::string& host, const std::string& address, const auto& t) {
+    const auto verdict = clock::kStandingNames[static_cast<std::size_t>(t.verdict.standing)];
+    out.sample(1, {{"name", host}, {"address", address}, {"verdict", verdict}});
+  });
+  out.family("ntp_source_rejected_total", "counter",
+             "Datagrams of the source that made no sample, by reason; reasons that there were.");
+  for_each_source(view, [&](const std::string& host, const std::string& address, const auto& t) {
+    for (const client::Reject reject : client::all_rejects()) {
+      const std::uint64_t count = t.association.rejects.of(reject);
+      if (count == 0) continue;
+      out.sample(count, {{"name", host}, {"address", address}, {"reason", client::name(reject)}});
+    }
+  });
+}
+
+void write_steering(Exposition& out, const SteeringView& steering) {
+  out.states("ntp_steering_state", "1 for what is done to the clock of the host, 0 for the others.",
+             "state", kSteeringStateNames, steering.state);
+  out.gauge("ntp_steering_error_seconds",
+            "Clock of the host minus the served one, before the last correction.",
+            steering.error_s);
+  out.gauge("ntp_steering_frequency_ppm", "That the kernel was given for its clock.",
+            steering.rate * 1e6);
+  out.counter("ntp_steering_steps_total", "Steps that the clock of the host was made to take.",
+              steering.steps);
+  out.counter("ntp_steering_refusals_total", "Corrections refused: over clock.max_change.",
+              steering.refusals);
+  out.counter("ntp_steering_disturbances_total",
+              "Seconds in which somebody else changed the clock of the host.",
+              steering.disturbances);
+  out.counter("ntp_steering_failures_total", "Corrections that the kernel refused.",
+              steering.failures);
+}
+
+void write_sources(Exposition& out, const Report& report) {
+  const SourceView& view = *report.sources;
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  out.family("ntp_clock_state", "gauge",
-             "1 for the state of the clock made of the sources, 0 for the others.");
-  for (std::size_t i = 0; i < clock::kClockStateNames.size(); ++i) {
-    out.sample(view.state == static_cast<clock::ClockState>(i) ? 1 : 0,
-               {{"state", clock::kClockStateNames[i]}});
-  }
+  out.states("ntp_clock_state",
+             "1 for the state of the clock made of the sources, 0 for the others.", "state",
+             clock::kClockStateNames, view.state);
   out.gauge("ntp_clock_host_offset_seconds", "Clock of the host minus the served one.",
-            view.offset_s);
+            host_offset_s(report));
   out.gauge("ntp_clock_frequency_ppm", "Of the served clock against CLOCK_MONOTONIC_RAW.",
             view.frequency * 1e6);
+  if (view.steering) write_steering(out, *view.steering);
   write_source_gauge(out, view, "ntp_source_used", "1 while the source counts, 0 otherwise.",
                      [](const auto& t) { return clock::is_used(t.verdict.standing) ? 1 : 0; });
   write_source_gauge(
@@ -193,6 +243,7 @@ void write_sources(Exposition& out, const SourceView& view) {
   write_source_gauge(out, view, "ntp_source_delay_seconds",
                      "Least of the last round trips; NaN before its first good answer.",
                      [](const auto& t) { return t.estimate ? t.delay_s : kNone; });
+  write_verdicts(out, view);
 }
 
 void write_packets(Exposition& out, const Totals& totals) {
@@ -249,7 +300,7 @@ std::string metrics(const Report& report) {
   write_process(out, report);
   write_system(out, report);
   write_host(out, report);
-  if (report.sources) write_sources(out, *report.sources);
+  if (report.sources) write_sources(out, report);
   write_packets(out, report.totals);
   return out.take();
 }

@@ -166,19 +166,33 @@ TEST(Metrics, TellOfTheSourcesAndTheClockMadeOfThem) {
   EXPECT_EQ(all.at("ntp_clock_state{state=\"synchronised\"}"), "1");
   EXPECT_EQ(all.at("ntp_clock_state{state=\"cold\"}"), "0");
   EXPECT_EQ(all.at("ntp_clock_frequency_ppm"), "-12.5");
+  EXPECT_EQ(all.at("ntp_steering_state{state=\"refused\"}"), "1");
+  EXPECT_EQ(all.at("ntp_steering_state{state=\"steering\"}"), "0");
+  EXPECT_EQ(all.at("ntp_steering_error_seconds"), "2000.5");
+  EXPECT_EQ(all.at("ntp_steering_frequency_ppm"), "-11.25");
+  EXPECT_EQ(all.at("ntp_steering_steps_total"), "21");
+  EXPECT_EQ(all.at("ntp_steering_refusals_total"), "22");
+  EXPECT_EQ(all.at("ntp_steering_disturbances_total"), "23");
+  EXPECT_EQ(all.at("ntp_steering_failures_total"), "24");
   EXPECT_EQ(all.at("ntp_source_used" + source), "0");
   EXPECT_EQ(all.at("ntp_source_falseticker" + source), "1");
   EXPECT_EQ(all.at("ntp_source_reach" + source), "0");
   EXPECT_EQ(all.at("ntp_source_offset_seconds" + source), "1.5");
+  const std::string labels = source.substr(0, source.size() - 1);
+  EXPECT_EQ(all.at("ntp_source_verdict" + labels + ",verdict=\"falseticker\"}"), "1");
+  EXPECT_EQ(all.at("ntp_source_rejected_total" + labels + ",reason=\"loop\"}"), "2");
+  EXPECT_FALSE(all.contains("ntp_source_rejected_total" + labels + ",reason=\"malformed\"}"));
 
   Report report = report_with_a_source();
   auto view = *report.sources;
   view.tracked[0].estimate.reset();
   view.tracked.push_back({.source = 99});  // gone since
+  view.steering.reset();
   report.sources = std::make_shared<SourceView>(view);
   all = samples(metrics(report));
   EXPECT_EQ(all.at("ntp_source_offset_seconds" + source), "NaN");
   EXPECT_EQ(all.at("ntp_source_delay_seconds" + source), "NaN");
+  EXPECT_FALSE(all.contains("ntp_steering_error_seconds"));
 }
 
 }  // namespace

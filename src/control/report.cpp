@@ -46,10 +46,16 @@ std::optional<double> error_bound_now_s(const Report& report) noexcept {
   return server::error_bound_s(report.state, report.raw_now);
 }
 
+double host_offset_s(const Report& report) noexcept {
+  return report.state.own_clock ? seconds(report.now - report.state.map(report.raw_now)) : 0;
+}
+
 Verdict readiness(const Report& report, double max_error_s) {
   if (!report.serving) return {false, "not synchronised: replies say leap 3"};
   if (!report.state.synchronised) {
-    return {false, fmt::format("not synchronised: the local clock is served at stratum {}",
+    const bool orphan = report.sources && report.sources->state == clock::ClockState::orphan;
+    return {false, fmt::format("not synchronised: {} is served at stratum {}",
+                               orphan ? "the time of an orphan" : "the local clock",
                                report.state.stratum)};
   }
   const double bound_s = server::error_bound_s(report.state, report.raw_now);

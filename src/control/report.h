@@ -46,7 +46,7 @@ static_assert(kStandings.size() ==
 
 struct Report {
   std::string version{};  // "V0.1"
-  RealTime now{};
+  RealTime now{};         // read together
   RawTime raw_now{};
   double uptime_s = 0;
   server::ServerState state{};  // what is served; age it with server::error_bound_s(state, raw_now)
@@ -64,12 +64,13 @@ struct Report {
   std::uint64_t reload_errors = 0;
 };
 
-// What replies say at raw_now. While the local clock is served by policy there is no bound against
-// true time: LOCL is never called synchronised.
+// What replies say at raw_now. While the local clock or an orphan's is served by policy there is no
+// bound against true time: neither is ever called synchronised.
 bool is_synchronised(const Report& report) noexcept;
 bool is_local_clock(const Report& report) noexcept;
 double root_dispersion_now_s(const Report& report) noexcept;  // kMaxDispersion_s when not serving
 std::optional<double> error_bound_now_s(const Report& report) noexcept;  // only when synchronised
+double host_offset_s(const Report& report) noexcept;  // the host's clock minus the served one, now
 
 // "synchronised within X": the judgement of /readyz and of healthcheck --max-error.
 struct Verdict {

@@ -67,6 +67,26 @@ TEST(Readiness, NeverCallsTheLocalClockSynchronised) {
   EXPECT_FALSE(error_bound_now_s(report).has_value());
 }
 
+TEST(Report, TellsHowFarTheHostIsFromTheServedClock) {
+  Report report = sample_report();
+  EXPECT_EQ(host_offset_s(report), 0) << "the host's clock is served";
+  report.state.own_clock = true;
+  report.state.map.map = {.at = report.raw_now - 1s, .real = report.now, .rate = -0.5};
+  EXPECT_DOUBLE_EQ(host_offset_s(report), -0.5);
+}
+
+TEST(Readiness, FailsAmongOrphans) {
+  Report report = report_with_a_source();
+  auto view = std::make_shared<SourceView>(*report.sources);
+  view->state = clock::ClockState::orphan;
+  report.sources = view;
+  report.state.synchronised = false;
+  report.state.stratum = 11;
+  EXPECT_FALSE(readiness(report, 1e9).good);
+  EXPECT_EQ(readiness(report, 1e9).why,
+            "not synchronised: the time of an orphan is served at stratum 11");
+}
+
 TEST(Readiness, FailsWhileRepliesSayLeap3) {
   Report report = sample_report();
   report.serving = false;  // as when nobody has renewed the state for too long

@@ -59,11 +59,22 @@ inline Report report_with_a_source() {
   view->state = clock::ClockState::synchronised;
   view->reason = "1 of 1 sources agree";
   view->frequency = -12.5e-6;
+  view->steering = SteeringView{.state = SteeringState::refused,
+                                .error_s = 2000.5,
+                                .rate = -11.25e-6,
+                                .steps = 21,
+                                .refusals = 22,
+                                .disturbances = 23,
+                                .failures = 24};
   client::SourceReport source;
   source.id = 4;
   source.options.host = "ntp.example.net";
   client::Tracked tracked{.source = 4};
   tracked.association.address = *parse_endpoint("192.0.2.7:123", 0);
+  for (const auto reject : {client::Reject::bogus, client::Reject::loop, client::Reject::loop}) {
+    tracked.association.rejects.add(reject);
+  }
+  tracked.association.refused = client::Reject::loop;
   tracked.verdict.standing = clock::Standing::falseticker;
   tracked.verdict.offset_s = 1.5;
   tracked.estimate = clock::Estimate{};

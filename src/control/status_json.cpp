@@ -1,5 +1,7 @@
 #include "control/status_json.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -68,10 +70,33 @@ Json clock_part(const Report& report) {
   Json part;
   part["state"] = clock::kClockStateNames[static_cast<std::size_t>(view.state)];
   part["why"] = view.reason;
-  part["host_offset_s"] = view.offset_s;
+  const auto leader = std::ranges::find_if(
+      view.tracked, [&](const client::Tracked& t) { return t.association.id == view.leader; });
+  part["leader"] =
+      leader == view.tracked.end() ? Json(nullptr) : Json(to_string(leader->association.address));
+  part["host_offset_s"] = host_offset_s(report);
   part["frequency_ppm"] = view.frequency * 1e6;
   part["frequency_error_ppm"] = view.frequency_sd * 1e6;
   return part;
+}
+
+std::string why(const client::Tracked& tracked) {
+  std::string verdict = clock::describe(tracked.verdict);
+  const auto refused = tracked.association.refused;
+  if (!refused) return verdict;
+  return fmt::format("{}; its last answer was refused: {}", verdict, client::describe(*refused));
+}
+
+Json steering_part(const Report& report) {
+  if (!report.sources || !report.sources->steering) return nullptr;
+  const SteeringView& steering = *report.sources->steering;
+  return {{"state", kSteeringStateNames[static_cast<std::size_t>(steering.state)]},
+          {"error_s", steering.error_s},
+          {"frequency_ppm", steering.rate * 1e6},
+          {"steps", steering.steps},
+          {"refusals", steering.refusals},
+          {"disturbances", steering.disturbances},
+          {"failures", steering.failures}};
 }
 
 Json source_part(const Report& report, const client::SourceReport& source,
@@ -81,7 +106,7 @@ Json source_part(const Report& report, const client::SourceReport& source,
   part["name"] = source.options.host;
   part["address"] = to_string(association.address);
   part["verdict"] = clock::kStandingNames[static_cast<std::size_t>(tracked.verdict.standing)];
-  part["why"] = clock::describe(tracked.verdict);
+  part["why"] = why(tracked);
   part["standing"] = client::describe(association.standing);
   part["reach"] = int{association.reach};
   part["poll"] = association.poll;
@@ -103,6 +128,12 @@ Json source_part(const Report& report, const client::SourceReport& source,
   part["samples"] = association.samples;
   part["steps"] = tracked.steps;
   part["rejected"] = association.rejects.total();
+  Json& rejects = part["rejects"] = Json::object();
+  for (const client::Reject reject : client::all_rejects()) {
+    const std::uint64_t count = association.rejects.of(reject);
+    if (count > 0) rejects[std::string(client::name(reject))] = count;
+  }
+  part["refused"] = association.refused ? Json(client::name(*association.refused)) : Json(nullptr);
   part["kiss"] = association.kiss;
   return part;
 }
@@ -169,6 +200,7 @@ std::string status_json(const Report& report, JsonForm form) {
   status["system"] = system_part(report);
   status["host_clock"] = host_part(report);
   status["clock"] = clock_part(report);
+  status["steering"] = steering_part(report);
   status["sources"] = sources_part(report);
   status["without_address"] = nameless_part(report);
   status["packets"] = packets_part(report.totals);

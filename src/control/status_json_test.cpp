@@ -51,6 +51,10 @@ TEST(StatusJson, TellsOfTheSourcesAndTheClockMadeOfThem) {
   const auto status = json::parse(status_json(report_with_a_source()));
   EXPECT_EQ(status["clock"]["state"], "synchronised");
   EXPECT_EQ(status["clock"]["frequency_ppm"], -12.5);
+  const auto steering = nlohmann::json{
+      {"state", "refused"}, {"error_s", 2000.5},  {"frequency_ppm", -11.25}, {"steps", 21},
+      {"refusals", 22},     {"disturbances", 23}, {"failures", 24}};
+  EXPECT_EQ(nlohmann::json(status["steering"]), steering);
   ASSERT_EQ(status["sources"].size(), 1u);
   const auto& source = status["sources"][0];
   EXPECT_EQ(source["name"], "ntp.example.net");
@@ -61,15 +65,38 @@ TEST(StatusJson, TellsOfTheSourcesAndTheClockMadeOfThem) {
   EXPECT_TRUE(source["delay_s"].is_null()) << "no sample yet";
   EXPECT_TRUE(source["age_s"].is_null());
   EXPECT_EQ(source["frequency_ppm"], 12.5) << "it does not move, the served clock does";
+  EXPECT_EQ(source["rejected"], 3);
+  EXPECT_EQ(source["rejects"], json({{"bogus", 1}, {"loop", 2}}));
+  EXPECT_EQ(source["refused"], "loop");
+  EXPECT_NE(std::string(source["why"]).find("refused: the server is synchronised to us"),
+            std::string::npos);
   ASSERT_EQ(status["without_address"].size(), 1u);
   EXPECT_EQ(status["without_address"][0]["name"], "nowhere.example.net");
   EXPECT_EQ(status["without_address"][0]["why"], "its name cannot be resolved");
   EXPECT_EQ(status["without_address"][0]["failures"], 3);
 
+  EXPECT_TRUE(status["clock"]["leader"].is_null());
+
+  Report orphan = report_with_a_source();
+  auto view = std::make_shared<SourceView>(*orphan.sources);
+  view->leader = view->tracked[0].association.id;
+  orphan.sources = view;
+  EXPECT_EQ(json::parse(status_json(orphan))["clock"]["leader"], "192.0.2.7:123");
+
   const auto without = json::parse(status_json(sample_report()));
   EXPECT_TRUE(without["clock"].is_null());
+  EXPECT_TRUE(without["steering"].is_null());
   EXPECT_TRUE(without["sources"].empty());
   EXPECT_TRUE(without["without_address"].empty());
+}
+
+TEST(StatusJson, DocumentNamesEveryReasonToRejectAnAnswer) {
+  std::ifstream file(NTP_SOURCE_DIR "/docs/formats/status.md");
+  const std::string document(std::istreambuf_iterator<char>(file), {});
+  for (const client::Reject reject : client::all_rejects()) {
+    EXPECT_NE(document.find("`" + std::string(name(reject)) + "`"), std::string::npos)
+        << name(reject);
+  }
 }
 
 TEST(StatusJson, MayStandInOneLine) {
@@ -140,6 +167,9 @@ TEST(StatusJson, EveryFieldStandsInTheDocumentAndTheOtherWayRound) {
     documented.insert("packets.dropped." + std::string(reason));  // documented as one row
   }
   documented.erase("packets.dropped.REASON");
+  ASSERT_EQ(documented.erase("sources[].rejects.REASON"), 1u);
+  documented.insert("sources[].rejects.loop");
+  documented.insert("sources[].rejects.bogus");
   EXPECT_EQ(rendered, documented);
 }
 

@@ -18,6 +18,7 @@
 #include "control/status_json.h"
 #include "daemon/health_channel.h"
 #include "daemon/log.h"
+#include "daemon/privileges.h"
 #include "daemon/self_probe.h"
 #include "daemon/time_settings.h"
 #include "daemon/timekeeper.h"
@@ -72,8 +73,8 @@ class ServerProcess {
 
  private:
   std::expected<void, StartFailure> bind();
-  void drop_privileges();
   std::expected<void, StartFailure> start_threads();
+  std::expected<void, StartFailure> start();
   void greet() const;
   // Whether a failure is news; then the timers try again.
   enum class Try { first, again };
@@ -109,6 +110,8 @@ class ServerProcess {
   RawTime started_ = os::raw_now();
   bool served_once_ = false;
   bool socket_activated_ = false;
+  // Since the start, which fails where it may not.
+  const bool may_set_time_ = settings_.clock.steer == clock::Actuator::system;
   std::uint64_t reloads_ = 0;
   std::uint64_t reload_errors_ = 0;
   control::LogLimiter request_lines_;
@@ -122,18 +125,6 @@ std::expected<void, StartFailure> ServerProcess::bind() {
     return workers_.adopt(fds);
   }
   return workers_.bind(settings_.server.listen, settings_.server.listen_is_default);
-}
-
-void ServerProcess::drop_privileges() {
-  const auto standing = os::drop_privileges(settings_.server.uid, settings_.server.gid);
-  if (standing.capabilities_kept) log_.error("the kernel refuses to take capabilities away");
-  if (standing.kept_root) {
-    log_.warning(fmt::format("staying uid 0 ({}); every capability is given up all the same",
-                             standing.why_kept));
-  } else if (standing.changed_user) {
-    log_.info("gave up root",
-              {{"uid", fmt::to_string(standing.uid)}, {"gid", fmt::to_string(standing.gid)}});
-  }
 }
 
 void ServerProcess::greet() const {
@@ -228,6 +219,7 @@ void ServerProcess::watch_workers() {
 std::expected<void, StartFailure> ServerProcess::start_threads() {
   if (plan_.per_endpoint > 0) {
     timekeeper_.start();
+    if (may_set_time_) give_up_the_rest(log_);  // only the timekeeper has use for it
   } else {
     timekeeper_.run_in(loop_);
   }
@@ -320,8 +312,9 @@ void ServerProcess::answer_health(const HealthQuestion& question,
 control::Report ServerProcess::report() const {
   control::Report report;
   report.version = kVersion;
-  report.now = os::real_now();
-  report.raw_now = loop_.now();
+  const Instant now = os::now();
+  report.now = now.real;
+  report.raw_now = now.raw;
   report.uptime_s = seconds(report.raw_now - started_);
   report.state = served_.state.read();
   report.serving = server::is_serving(report.state, report.raw_now);
@@ -385,6 +378,10 @@ void ServerProcess::refuse(const std::string& why, std::string_view refusal) {
 
 void ServerProcess::apply(config::Settings next) {
   const auto changed = config::changed(settings_, next);
+  if (next.clock.steer == clock::Actuator::system && !may_set_time_) {
+    return refuse("clock.steer = \"system\" needs CAP_SYS_TIME, which was given up at the start",
+                  "cannot be served without a restart");
+  }
   const bool http_moved = next.http.listen != settings_.http.listen;
   if (http_moved && next.http.listen) {
     // The same port on another address can only be had once the old one is given up.
@@ -446,19 +443,20 @@ void ServerProcess::stop() {
                         {"replies", fmt::to_string(totals.replies)}});
 }
 
+std::expected<void, StartFailure> ServerProcess::start() {
+  if (auto bound = bind(); !bound) return bound;
+  greet();
+  if (auto given_up = give_up_privileges(settings_, log_); !given_up) return given_up;
+  return start_threads();
+}
+
 int ServerProcess::run() {
   log_.configure(settings_.log);
   os::install_signal_flags();
   served_.policy.publish({.poll_minimum = static_cast<std::int8_t>(settings_.server.poll_minimum),
                           .log_requests = settings_.log.requests,
                           .probe_xmt = 0});
-  if (const auto bound = bind(); !bound) {
-    log_.error(bound.error().text);
-    return bound.error().exit_code;
-  }
-  greet();
-  drop_privileges();
-  if (const auto started = start_threads(); !started) {
+  if (const auto started = start(); !started) {
     log_.error(started.error().text);
     return started.error().exit_code;
   }

@@ -39,7 +39,8 @@ client::SendError send_error(int code) noexcept {
 
 bool is_worth_a_warning(client::Event::Kind kind) noexcept {
   using enum client::Event::Kind;
-  return kind == unreachable || kind == denied || kind == rate_limited || kind == unresolved;
+  return kind == unreachable || kind == denied || kind == rate_limited || kind == unresolved ||
+         kind == lies;
 }
 
 }  // namespace

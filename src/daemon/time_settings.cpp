@@ -24,6 +24,8 @@ client::ClientSettings client_settings(const config::Settings& settings) {
   client.policy.selection.max_distance_s = max_distance_s;
   client.policy.max_root_distance_s = max_distance_s;
   client.policy.unsynchronised = settings.clock.unsynchronised;
+  client.policy.local_wait_s = seconds(settings.clock.local_wait);
+  client.policy.orphan_wait_s = seconds(settings.clock.orphan_wait);
   client.policy.local_stratum = static_cast<std::uint8_t>(settings.server.local_stratum);
   return client;
 }
@@ -46,6 +48,11 @@ TimeSettings time_settings(const config::Settings& settings) {
     out.leap_file = kSystemLeapFile;
   } else if (clock.leap_seconds != "off") {
     out.leap_file = clock.leap_seconds;
+  }
+  if (clock.steer == clock::Actuator::system) {
+    out.steering = clock::SteeringPolicy{.step_threshold_s = seconds(clock.step_threshold),
+                                         .step_updates = clock.step_updates,
+                                         .max_change_s = seconds(clock.max_change)};
   }
   const std::string directory = state_directory(clock.state_directory);
   if (!directory.empty()) out.state_file = directory + "/clock";

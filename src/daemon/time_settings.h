@@ -1,8 +1,11 @@
 // The configuration as the keeper of time takes it.
 #pragma once
 
+#include <optional>
+
 #include "client/client.h"
 #include "clock/host_clock.h"
+#include "clock/steering.h"
 #include "config/settings.h"
 
 namespace ntp::daemon {
@@ -13,7 +16,8 @@ struct TimeSettings {
   std::vector<Endpoint> listen{};
   std::string leap_file{};  // empty: none
   bool leap_file_is_default = false;
-  std::string state_file{};  // empty: none
+  std::optional<clock::SteeringPolicy> steering{};  // of the host's clock; empty: leave it alone
+  std::string state_file{};                         // empty: none
 };
 
 TimeSettings time_settings(const config::Settings& settings);

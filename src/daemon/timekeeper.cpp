@@ -66,13 +66,14 @@ void Timekeeper::run() noexcept {
       loop.run_once(kPeriod);
       apply_settings();
     }
+    leave_the_host_alone();
     keeper_.reset();
   }
   ended_ = true;
 }
 
 void Timekeeper::stop() {
-  if (!thread_.joinable()) return;
+  if (!thread_.joinable()) return leave_the_host_alone();
   stopping_ = true;
   while (!ended_) {
     os::wake_thread(thread_.native_handle());
@@ -123,9 +124,23 @@ std::shared_ptr<const control::SourceView> Timekeeper::sources() const {
 void Timekeeper::tick() {
   host_ = clock_.update(os::read_kernel_clock(), in_force_.host);
   view_.publish(clock_.view());
+  steer();
   publish();
   publish_sources();
   report_host(clock_.view(), host_);
+}
+
+void Timekeeper::steer() {
+  if (!keeper_ || !in_force_.steering) return leave_the_host_alone();
+  if (!steerer_) steerer_.emplace(log_);
+  const client::Client& client = keeper_->client();
+  steerer_->tick(clock_.view(), client.decision(), client.leap_table(), *in_force_.steering);
+}
+
+void Timekeeper::leave_the_host_alone() {
+  if (!steerer_) return;
+  steerer_->leave();
+  steerer_.reset();
 }
 
 // Until the sources have told the time for the first time, a synchronised host does.
@@ -145,13 +160,14 @@ void Timekeeper::publish_sources() {
     view = std::make_shared<control::SourceView>();
     view->state = decision.state;
     view->reason = decision.reason;
+    view->leader = decision.leader;
     view->at = now.raw;
-    view->offset_s = seconds(now.real - decision.served(now.raw));
     view->frequency = decision.clock.rate;
     view->frequency_sd = std::sqrt(decision.clock.rate_var);
     view->bound_s = decision.bound_s;
     view->sources = client.sources().report();
     view->tracked = client.tracked(now.raw);
+    if (steerer_) view->steering = steerer_->view();
   }
   const std::lock_guard lock(mutex_);
   sources_ = std::move(view);
@@ -159,8 +175,9 @@ void Timekeeper::publish_sources() {
 
 void Timekeeper::report_client() {
   const clock::Decision& decision = keeper_->client().decision();
-  if (told_state_ == decision.state) return;
+  if (told_state_ == decision.state && told_leader_ == decision.leader) return;
   told_state_ = decision.state;
+  told_leader_ = decision.leader;
   const auto name = clock::kClockStateNames[static_cast<std::size_t>(decision.state)];
   if (decision.synchronised) {
     log_.info(fmt::format("{} to the sources: {}", name, decision.reason),
@@ -174,7 +191,9 @@ void Timekeeper::report_client() {
 void Timekeeper::report_host(const clock::HostView& now, const server::ServerState& state) {
   if (now.stepped_s) {
     steps_.store(steps() + 1, std::memory_order_relaxed);
-    log_.warning(fmt::format("the host's clock was stepped by {:+.6f} s", *now.stepped_s));
+    if (!steerer_ || !steerer_->has_stepped()) {
+      log_.warning(fmt::format("the host's clock was stepped by {:+.6f} s", *now.stepped_s));
+    }
   }
   const auto unsynchronised = in_force_.host.unsynchronised;
   if (keeper_) return told_.reset();  // report_client() says what counts

@@ -9,6 +9,7 @@
 
 #include "clock/host_clock.h"
 #include "control/source_view.h"
+#include "daemon/clock_steerer.h"
 #include "daemon/log.h"
 #include "daemon/served.h"
 #include "daemon/source_keeper.h"
@@ -40,6 +41,8 @@ class Timekeeper {
   void run() noexcept;
   void apply_settings();
   void tick();  // one reading of the kernel, published
+  void steer();
+  void leave_the_host_alone();
   void publish();
   void publish_sources();
   void report_host(const clock::HostView& now, const server::ServerState& state);
@@ -53,10 +56,12 @@ class Timekeeper {
   clock::HostClock clock_;
   server::ServerState host_{};
   std::unique_ptr<SourceKeeper> keeper_;
+  std::optional<ClockSteerer> steerer_;
 
   std::optional<clock::HostStanding> told_;  // what the log said last
   clock::Unsynchronised told_unsynchronised_{};
   std::optional<clock::ClockState> told_state_;
+  std::optional<client::AssociationId> told_leader_;
 
   Published<clock::HostView> view_{clock::HostView{}};
   std::atomic<std::uint64_t> steps_{0};

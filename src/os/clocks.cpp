@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "os/kernel_clock.h"
+
 namespace ntp::os {
 namespace {
 
@@ -76,6 +78,7 @@ clock::KernelReading read_kernel_clock() noexcept {
     reading.offset_s =
         static_cast<double>(kernel.offset) * ((kernel.status & STA_NANO) != 0 ? 1e-9 : 1e-6);
     reading.tai_offset_s = kernel.tai;
+    reading.rate = rate_in_force(kernel.tick, kernel.freq);
     reading.offset_s += adjtime_remaining_s();
   }
   read_together(reading);

@@ -1,17 +1,16 @@
 #include "os/config_files.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <memory>
 #include <string_view>
 #include <system_error>
+
+#include "os/text_file.h"
 
 extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX wants it declared
 
@@ -40,66 +39,29 @@ Problem refusal(const std::string& path, std::string what, std::string hint) {
           .hint = std::move(hint)};
 }
 
-class OpenFile {
- public:
-  // Without O_NONBLOCK, opening a pipe would wait for its writer.
-  explicit OpenFile(const std::string& path)
-      : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) {}
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-  ~OpenFile() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
-
-std::expected<std::string, Problem> read_all(int fd, const std::string& path) {
-  std::string text;
-  std::array<char, 65536> piece{};
-  while (true) {
-    const ssize_t size = ::read(fd, piece.data(), piece.size());
-    if (size == 0) return text;
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return std::unexpected(failure(path, "cannot be read", errno));
-    text.append(piece.data(), static_cast<std::size_t>(size));
-    if (text.size() > kLargestConfigFile) {
-      return std::unexpected(
-          refusal(path, fmt::format("is larger than {} KiB", kLargestConfigFile / 1024),
-                  "this is not a configuration of ntp-server"));
-    }
+Problem problem_of(const std::string& path, const Error& error) {
+  switch (error.code) {
+    case EISDIR:
+      return refusal(path, "is a directory",
+                     "name a file; a mount of a missing file makes a directory");
+    case EINVAL:
+      return refusal(path, "is not a file", "a reload could not read it again");
+    case EFBIG:
+      return refusal(path, fmt::format("is larger than {} KiB", kLargestConfigFile / 1024),
+                     "this is not a configuration of ntp-server");
+    default:
+      const bool opened = !error.doing.starts_with("open ");
+      return failure(path, opened ? "cannot be read" : "cannot be opened", error.code);
   }
 }
 
 void read_file(const std::string& path, Missing missing, std::vector<FileText>& files,
                Problems& problems) {
-  const OpenFile file(path);
-  if (file.get() < 0) {
-    if (errno == ENOENT && missing == Missing::is_fine) return;
-    problems.push_back(failure(path, "cannot be opened", errno));
-    return;
-  }
-  struct stat status{};
-  if (::fstat(file.get(), &status) != 0) {
-    problems.push_back(failure(path, "cannot be examined", errno));
-    return;
-  }
-  if (S_ISDIR(status.st_mode)) {
-    problems.push_back(refusal(path, "is a directory",
-                               "name a file; a mount of a missing file makes a directory"));
-    return;
-  }
-  if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode)) {  // /dev/null stands for no file
-    problems.push_back(refusal(path, "is not a file", "a reload could not read it again"));
-    return;
-  }
-  auto text = read_all(file.get(), path);
+  auto text = read_text_file(path, kLargestConfigFile);
   if (text) {
     files.push_back({.name = path, .text = std::move(*text)});
-  } else {
-    problems.push_back(std::move(text.error()));
+  } else if (text.error().code != ENOENT || missing == Missing::is_a_problem) {
+    problems.push_back(problem_of(path, text.error()));
   }
 }
 

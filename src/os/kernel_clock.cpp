@@ -41,25 +41,39 @@ std::expected<void, Error> ask(timex& kernel, const char* doing) {
 
 }  // namespace
 
-std::expected<void, Error> steer_kernel_clock(const clock::Correction& correction,
-                                              const KernelStatus& status) {
+double rate_in_force(long tick_us, long freq) noexcept {
+  if (tick_us == 0) return 0;  // a simulator that does not say
+  return static_cast<double>(tick_us - kNominalTick_us) * kTickStep +
+         static_cast<double>(freq) * kFrequencyUnit;
+}
+
+std::expected<double, Error> steer_kernel_clock(const clock::Correction& correction,
+                                                const KernelStatus& status) {
   if (correction.kind == clock::Correction::Kind::step) {
     timex step{};
     step.modes = ADJ_SETOFFSET | ADJ_NANO;
     const double whole_s = std::floor(correction.step_s);
     step.time.tv_sec = static_cast<time_t>(whole_s);
     step.time.tv_usec = std::min(std::lround((correction.step_s - whole_s) * 1e9), 999'999'999L);
-    if (const auto done = ask(step, "step the kernel's clock"); !done) return done;
+    if (const auto done = ask(step, "step the kernel's clock"); !done) {
+      return std::unexpected(done.error());
+    }
   }
   timex kernel{};
-  if (correction.kind != clock::Correction::Kind::refuse) put_rate(kernel, correction.rate);
+  put_rate(kernel, correction.rate);
   put_status(kernel, status);
-  if (const auto done = ask(kernel, "set the kernel's clock"); !done) return done;
-  if (status.tai_offset_s == 0) return {};
+  if (const auto done = ask(kernel, "set the kernel's clock"); !done) {
+    return std::unexpected(done.error());
+  }
+  const double rate = rate_in_force(kernel.tick, kernel.freq);
+  if (status.tai_offset_s == 0) return rate;
   timex tai{};
   tai.modes = ADJ_TAI;
   tai.constant = status.tai_offset_s;
-  return ask(tai, "set the kernel's TAI offset");
+  if (const auto done = ask(tai, "set the kernel's TAI offset"); !done) {
+    return std::unexpected(done.error());
+  }
+  return rate;
 }
 
 }  // namespace ntp::os

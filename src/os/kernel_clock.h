@@ -18,9 +18,13 @@ struct KernelStatus {
   int tai_offset_s = 0;                // 0: leave it
 };
 
+// What these members of a timex mean, in seconds per second.
+double rate_in_force(long tick_us, long freq) noexcept;
+
 // Steps and sets the frequency as the correction says, then the status. The frequency is relative
-// to CLOCK_MONOTONIC_RAW; beyond 500 ppm the length of a tick is changed as well.
-std::expected<void, Error> steer_kernel_clock(const clock::Correction& correction,
-                                              const KernelStatus& status);
+// to CLOCK_MONOTONIC_RAW; beyond 500 ppm the length of a tick is changed as well. Returns the rate
+// that the kernel then has.
+std::expected<double, Error> steer_kernel_clock(const clock::Correction& correction,
+                                                const KernelStatus& status);
 
 }  // namespace ntp::os

@@ -84,10 +84,14 @@ TEST_F(KernelClock, IsSteppedByWholeSecondsAndAPositiveFraction) {
   EXPECT_LT(asked.at(0).time.tv_usec, 1'000'000'000);
 }
 
-TEST_F(KernelClock, ARefusedCorrectionOnlyTellsTheStatus) {
-  ASSERT_TRUE(steer_kernel_clock({.kind = Kind::refuse, .step_s = 5, .rate = 1e-3}, {}));
+TEST_F(KernelClock, ARefusedCorrectionStepsNothingAndEndsASlew) {
+  const auto rate = steer_kernel_clock({.kind = Kind::refuse, .step_s = 5, .rate = 12e-6}, {});
+  ASSERT_TRUE(rate);
+  EXPECT_NEAR(*rate, 12e-6, 1e-11);
   ASSERT_EQ(asked.size(), 1u);
-  EXPECT_EQ(asked[0].modes, static_cast<unsigned>(ADJ_STATUS | ADJ_MAXERROR | ADJ_ESTERROR));
+  EXPECT_EQ(asked[0].modes & ADJ_SETOFFSET, 0u);
+  EXPECT_EQ(asked[0].status, STA_UNSYNC);
+  EXPECT_NEAR(rate_of(asked[0]), 12e-6, 1e-11);
 }
 
 TEST_F(KernelClock, TellsOtherProgramsWhatItIsWorth) {

@@ -48,8 +48,11 @@ void make_runtime_directory(std::uint32_t uid, std::uint32_t gid) noexcept {
 SocketOwner::SocketOwner(std::uint32_t uid) noexcept : before_(::setfsuid(uid)) {}
 SocketOwner::~SocketOwner() { ::setfsuid(static_cast<uid_t>(before_)); }
 
-Standing drop_privileges(std::uint32_t uid, std::uint32_t gid) {
+bool drop_thread_capabilities() noexcept { return set_capabilities(Sets{}); }
+
+Standing drop_privileges(std::uint32_t uid, std::uint32_t gid, bool keep_time) {
   Standing standing;
+  if (keep_time) ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);  // over setuid; gone at the next execve
   if (::geteuid() == 0) {
     if (uid == 0) {
       standing.why_kept = "server.user is 0";
@@ -65,7 +68,14 @@ Standing drop_privileges(std::uint32_t uid, std::uint32_t gid) {
     standing.kept_root = !standing.changed_user;
   }
   ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  standing.capabilities_kept = !set_capabilities(Sets{});
+  Sets wanted{};
+  if (Sets now{}; keep_time && get_capabilities(now)) {
+    wanted[0].permitted = now[0].permitted & (1u << CAP_SYS_TIME);
+    wanted[0].effective = wanted[0].permitted;
+  }
+  standing.capabilities_kept = !set_capabilities(wanted);
+  standing.may_set_time = wanted[0].effective != 0 && !standing.capabilities_kept;
+  ::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   standing.uid = ::geteuid();
   standing.gid = ::getegid();

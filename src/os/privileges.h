@@ -35,10 +35,15 @@ struct Standing {
   bool kept_root = false;          // was root and may not change: every capability is gone
   std::string why_kept;            // the failed call, when kept_root
   bool capabilities_kept = false;  // the kernel (or a filter) refused to take them away
+  bool may_set_time = false;       // CAP_SYS_TIME was asked for and is there
 };
 
 // As root: becomes uid:gid, or without CAP_SETUID and CAP_SETGID stays uid 0. In any case every
 // capability set is emptied and no program that is executed can gain any (PR_SET_NO_NEW_PRIVS).
-Standing drop_privileges(std::uint32_t uid, std::uint32_t gid);
+// With `keep_time` CAP_SYS_TIME stays, if it is there, in this thread and those that it starts.
+Standing drop_privileges(std::uint32_t uid, std::uint32_t gid, bool keep_time = false);
+
+// Of the calling thread alone; false: the kernel refused.
+bool drop_thread_capabilities() noexcept;
 
 }  // namespace ntp::os

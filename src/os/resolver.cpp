@@ -13,6 +13,7 @@
 #include "os/fd.h"
 #include "os/machine.h"
 #include "os/ntp_exchange.h"
+#include "os/privileges.h"
 
 namespace ntp::os {
 
@@ -43,6 +44,7 @@ void Resolver::ask(const std::string& name, Answer answer) {
   try {
     std::thread([shared = shared_, number, name] {
       block_signals();
+      drop_thread_capabilities();  // the asking thread may steer the clock
       auto found = resolve(name, 0);
       if (!found) return shared->put(number, std::unexpected(found.error()));
       std::vector<IpAddress> addresses;

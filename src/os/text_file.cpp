@@ -16,7 +16,8 @@ std::expected<std::string, Error> read_text_file(const std::string& path, std::s
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!fd) return std::unexpected(Error::last("open " + path));
   struct stat status{};
-  if (::fstat(fd.get(), &status) == 0 && !S_ISREG(status.st_mode)) {
+  if (::fstat(fd.get(), &status) != 0) return std::unexpected(Error::last("read " + path));
+  if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode)) {  // /dev/null stands for no text
     return std::unexpected(Error{"read " + path, S_ISDIR(status.st_mode) ? EISDIR : EINVAL});
   }
   std::string text;

@@ -23,6 +23,8 @@ TEST_F(TextFile, IsReplacedAsAWhole) {
   EXPECT_FALSE(std::filesystem::exists(path + ".new"));
 }
 
+TEST_F(TextFile, OfDevNullIsEmpty) { EXPECT_EQ(read_text_file("/dev/null", 9).value(), ""); }
+
 TEST_F(TextFile, ErrorsNameThePath) {
   const std::string path = folder + "/a";
   EXPECT_EQ(read_text_file(path, 9).error().code, ENOENT);

@@ -14,6 +14,8 @@ inline constexpr std::uint32_t kRefidLocal = wire::refid_of("LOCL");
 // A host clock that somebody else keeps: 127.127.0.1, a loopback number that no interface carries,
 // so that no client takes it for its own address and sees a loop (RFC 5905 section 13.2, TEST 7).
 inline constexpr std::uint32_t kRefidHost = 0x7f7f0001;
+// An orphan that leads (clock/discipline.h) goes by a number out of 240.0.0.0/4, likewise.
+inline constexpr std::uint32_t kRefidOrphans = 0xf0000000;
 
 // Past this age nobody keeps the clock any more: replies say leap 3.
 inline constexpr std::chrono::seconds kStateLifetime{10};
@@ -22,8 +24,8 @@ inline constexpr double kMaxDispersion_s = 16.0;
 
 struct ServerState {
   wire::Leap leap =
-      wire::Leap::unknown;      // unknown: neither synchronised nor serving LOCL by policy
-  bool synchronised = false;    // false while LOCL is served
+      wire::Leap::unknown;      // unknown: neither synchronised nor LOCL or an orphan by policy
+  bool synchronised = false;    // false while LOCL or orphans' time is served
   std::uint8_t stratum = 16;    // 1-15, or 16 when leap is unknown
   std::int8_t precision = -20;  // log2 seconds, measured, -30 to -5
   std::uint32_t refid = 0;

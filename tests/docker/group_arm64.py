@@ -4,9 +4,13 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import sys
 
 from lab import BUILD_S, REPOSITORY, VERSION, Failure, Group, expect, run, until
 from group_image import LIMIT_MB, size_mb, version_label
+
+sys.path.append(str(REPOSITORY / "tests" / "interop"))
+import debian  # noqa: E402
 
 group = Group("arm64")
 BINFMT = pathlib.Path("/proc/sys/fs/binfmt_misc")
@@ -56,6 +60,27 @@ def built(lab):
     size = size_mb(lab.docker, image)
     expect(size <= LIMIT_MB, f"{size:.1f} MB")
     return f"{size:.1f} MB"
+
+
+@group.check("buildx makes both images too")
+def with_buildx(lab):
+    """Debian 13's buildx, unpacked as the plug-in of the client that is here; Debian 12 has none. It builds for one platform a
+    call: for both at once it wants a builder whose image only a public registry has."""
+    lab.base("trixie")
+    folder = lab.folder / "buildx"
+    debian.OtherSources(str(folder / "apt"), "deb", suite="trixie").get("download", "docker-buildx", folder=folder)
+    run("dpkg", "-x", next(folder.glob("*.deb")), folder)
+    plugins = folder / "config" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "docker-buildx").symlink_to(folder / "usr/libexec/docker/cli-plugins/docker-buildx")
+    environment = dict(os.environ, DOCKER_CONFIG=plugins.parent)
+    for architecture in ("amd64", "arm64"):
+        name = f"ntp-server:buildx-{architecture}-test{lab.number}"
+        lab.remove_image_at_end(name)
+        lab.docker("buildx", "build", "--platform", f"linux/{architecture}", "--tag", name, REPOSITORY, timeout=BUILD_S, env=environment)
+        expect(lab.docker.inspect(name, "{{.Architecture}}") == architecture, "another architecture in the configuration")
+        expect(version_label(lab.docker, name) == VERSION, "the label states another version")
+    return lab.docker("buildx", "version", env=environment)
 
 
 @group.check("the arm64 image runs under qemu and answers a query")

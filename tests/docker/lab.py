@@ -114,8 +114,8 @@ class Group:
 class Lab:
     """Started on demand, torn down in reverse order by close()."""
 
-    def __init__(self, verbose=False):
-        self.verbose = verbose
+    def __init__(self, groups, verbose=False):
+        self.groups, self.verbose = groups, verbose
         self.stack = contextlib.ExitStack()
         self.number = os.getpid()
         self.folder = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="ntp-docker-test-")))

@@ -66,7 +66,7 @@ def main():
     signal.signal(signal.SIGTERM, stop)
     start = time.monotonic()
     results = []
-    lab = Lab(options.verbose)
+    lab = Lab(GROUPS, options.verbose)
     try:
         for group in chosen:
             for title, function in group.checks:

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Interop: Debian's own time programs, each really run against the server (and the other way round).
 
-run.py PROGRAM [WORD…]   only the checks whose name holds one of the words
+run.py PROGRAM [WORD…]         only the checks whose name holds one of the words
+run.py PROGRAM --soak MINUTES  our server behind five of chrony's in trouble, under load
 Needs root, Debian, iproute2, util-linux, gcc. Programs are unpacked into build/interop-cache, never installed; nothing
 may set this machine's clock; the network, the processes and what they write are gone when this ends."""
 import concurrent.futures, os, socket, subprocess, sys, threading, time
@@ -10,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.path.join(HERE, "..", "..", "build"))
 CACHE = os.path.join(BUILD, "interop-cache")
 sys.path.insert(0, HERE)
-import clients, debian, monitors, peers, service, world  # noqa: E402
+import clients, debian, monitors, peers, service, upstreams, world  # noqa: E402
 
 PROGRAMS = ["chrony", "ntpsec", "ntpsec-ntpdig", "ntpsec-ntpdate", "openntpd", "ntpd-rs", "busybox", "systemd-timesyncd", "rdate", "toybox",
             "monitoring-plugins-basic", "prometheus-node-exporter", "zabbix-agent", "python3-ntplib", "libnet-ntp-perl", "nmap", "tshark", "systemd"]
@@ -47,9 +48,11 @@ class Lab:
         self.queue, self.passed, self.failed, self.skipped = [], 0, 0, 0
         self.numbers, self.mutex, self.locks, self.lent = 10, threading.Lock(), {}, []
 
-    def build_network(self):
         self.fake_kernel = self.library(HERE + "/../system/fake_kernel.c")
         self.no_clock = self.library(HERE + "/no_clock.c")
+        self.shifted_clock = self.library(HERE + "/shifted_clock.c")
+
+    def build_network(self):
         self.capture_file = "/run/all.pcap"
         synced = dict(leap="0", stratum=3, refid=b"\x7f\x7f\x00\x01", status=STA_PLL | STA_NANO)
         self.synced = Served(self, "synced", 1, **synced)
@@ -136,18 +139,21 @@ class Lab:
 def main():
     if len(sys.argv) < 2 or not os.access(sys.argv[1], os.X_OK) or os.geteuid() != 0:
         sys.exit(__doc__)
+    minutes = float(sys.argv[3]) if sys.argv[2:3] == ["--soak"] else 0
     if os.environ.get("NTP_INTEROP_WORLD") != "1":
         print("fetching what is not in build/interop-cache", flush=True)
-        debian.fetch_all(PROGRAMS, CACHE)
+        debian.fetch_all(["chrony"] if minutes else PROGRAMS, CACHE)
     world.enter()
     lab = Lab(sys.argv[1], sys.argv[2:])
+    if minutes:
+        return print(upstreams.soak(lab, debian.cached("chrony", CACHE), minutes * 60, 10, lambda line: print(line, flush=True)))
     lab.packages = {name: debian.cached(name, CACHE) for name in PROGRAMS}
     for name, package in lab.packages.items():
         print(f"#     {name} {package if isinstance(package, str) else package.version}")
     lab.build_network()
     monitors.check_of_delays(lab)  # alone: chronyd takes the waits of a busy machine for those of the path
     lab.run_queue()
-    for part in (clients, monitors, peers, service):
+    for part in (upstreams, clients, monitors, peers, service):
         part.checks(lab)
     lab.run_queue()
     lab.capture.stop()

@@ -5,7 +5,7 @@ what it needs to find (users, /run) is laid over this machine's for it alone."""
 import contextlib, os, re, select, socket, struct, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
-from harness import FakeKernel, Server, ask, until  # noqa: E402,F401
+from harness import FakeKernel, Server, ask, request, until  # noqa: E402,F401
 
 # Daemons drop to users that only their packages' scripts would create.
 USERS = {"_chrony": 64101, "ntpsec": 64102, "ntpd": 64106, "ntpd-rs": 64107, "_ntp": 64103, "openntpd": 64103, "systemd-timesync": 64104, "zabbix": 64105}
@@ -58,6 +58,7 @@ class Node:
             run(f"ip {prefix}link set {link} up")
         run(f"ip -n {name} link set lo up")
         run(f"ip -n {name} route add default via {self.peer_v4}")
+        run(f"ip -n {name} -6 route add default via {self.peer_v6}")
 
     @property
     def addresses(self):

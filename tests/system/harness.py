@@ -43,20 +43,39 @@ def read(path):
 
 class FakeKernel:
     """The kernel's opinion of its clock, for a program started with FakeKernel.environment()."""
-    LAYOUT = struct.Struct("=iiiiqqqqqq")
+    FIELDS = dict(fails="i", status="i", state="i", tai="i", maxerror_us="q", esterror_us="q", offset="q", step_ns="q", slept_ns="q", adjtime_us="q",
+                  settable="i", refuses="i", tick="q", freq="q", raw_ns="q", real_ns="q", steps="q", writes="q")
+    LAYOUT = struct.Struct("=" + "".join(FIELDS.values()))
 
     def __init__(self, library, **fields):
         self.library = os.path.abspath(library)
         self.file = tempfile.NamedTemporaryFile()
         self.file.write(b"\0" * self.LAYOUT.size)
         self.file.flush()
+        os.chmod(self.file.name, 0o666)
         self.memory = mmap.mmap(self.file.fileno(), self.LAYOUT.size)
-        self.fields = dict(fails=0, status=0, state=0, tai=37, maxerror_us=12345, esterror_us=100, offset=0, step_ns=0, slept_ns=0, adjtime_us=0)
-        self.set(**fields)
+        self.set(**{**dict(tai=37, maxerror_us=12345, esterror_us=100, tick=10_000), **fields})
+
+    def _place(self, name):
+        before = list(self.FIELDS.values())[:list(self.FIELDS).index(name)]
+        return "=" + self.FIELDS[name], struct.calcsize("=" + "".join(before))
 
     def set(self, **fields):
-        self.fields.update(fields)
-        self.memory[:] = self.LAYOUT.pack(*self.fields.values())
+        for name, value in fields.items():
+            struct.pack_into(self._place(name)[0], self.memory, self._place(name)[1], value)
+
+    def get(self, name):
+        return struct.unpack_from(self._place(name)[0], self.memory, self._place(name)[1])[0]
+
+    def rate(self):
+        """That the program has set, seconds per second."""
+        return (self.get("tick") - 10_000) * 1e-4 + self.get("freq") / 65536e6
+
+    def error(self):
+        """The settable clock minus this machine's own."""
+        raw, real = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW), time.time_ns()
+        elapsed = raw - self.get("raw_ns")
+        return (self.get("real_ns") + elapsed + elapsed * self.rate() + self.get("step_ns") - real) / 1e9
 
     def environment(self):
         preload = self.library

@@ -83,6 +83,38 @@ class Query(unittest.TestCase):
             self.assertLess(abs(sample["offset_s"]), 1)
         self.assertNotEqual(script.questions[0][40:], script.questions[1][40:], "every question has a nonce of its own")
 
+    def test_it_compares_with_the_time_that_our_own_server_serves(self):
+        upstream, wrong = FakeKernel(LIBRARY, maxerror_us=1234), FakeKernel(LIBRARY, step_ns=100 * 10**9)
+        with Server(PROGRAM, "--listen", "127.0.7.1", "--http", "off", environment=upstream.environment()), \
+                Server(PROGRAM, "--listen", "192.0.2.1", "--source", "127.0.7.1", environment=wrong.environment()) as server:
+            def asked(*arguments):
+                done = subprocess.run([PROGRAM, "query", "127.0.7.1", *arguments], env=server.environment, capture_output=True, text=True, timeout=30)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                return done.stdout
+            until(lambda: server.status()["clock"]["state"] == "synchronised", 20.0, "synchronisation")
+            self.assertRegex(asked(), r"  offset -(99\.9|100\.0)\d+ s  .*\n  against the time served here: [+-][0-9.]+ [mun]s \+- [0-9.]+ [mun]s; that time is right within [0-9.]+ ms\n$")
+            told = json.loads(asked("--json"))
+            sample = told["samples"][0]
+            self.assertAlmostEqual(sample["offset_s"], -100, delta=0.1)
+            served = sample["served"]
+            self.assertLess(abs(served["offset_s"]), served["offset_error_s"] + served["error_bound_s"])
+            self.assertAlmostEqual(served["offset_error_s"], sample["delay_s"] / 2, delta=1e-9)
+            self.assertEqual(self.fields(told), self.documented())
+            server.stop()
+            self.assertEqual(len(asked().splitlines()), 1, "nobody is there to compare with")
+            self.assertIsNone(json.loads(asked("--json"))["best"]["served"])
+
+    def fields(self, value, path=""):
+        if isinstance(value, dict) and path != "best":
+            return set().union(*(self.fields(inner, f"{path}.{key}" if path else key) for key, inner in value.items()))
+        if isinstance(value, list):
+            return set().union(*(self.fields(inner, path + "[]") for inner in value))
+        return {path}
+
+    def documented(self):
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        return set(re.findall(r"(?m)^\| `([^`]+)` \|", read(os.path.join(root, "docs/formats/query.md"))))
+
     def test_a_forged_answer_does_not_end_the_wait_for_the_true_one(self):
         def act(question):
             return [reply_to(question, **RIGHT, org=bytes(8)), b"", question, reply_to(question, **{**RIGHT, "step": 9})[:40],

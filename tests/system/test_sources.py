@@ -111,8 +111,14 @@ class Sources(unittest.TestCase):
         loop = lambda: next(s for s in server.status()["sources"] if s["address"].startswith("127.0.7.2"))
         before = loop()["rejected"]
         until(lambda: loop()["rejected"] > before + 1, 20.0, "replies of a loop")
-        self.assertEqual(loop()["samples"], 0)
-        self.assertNotIn(loop()["verdict"], ("selected", "combined"))
+        source = loop()
+        self.assertEqual((source["samples"], source["verdict"], source["refused"]), (0, "loop", "loop"))
+        self.assertGreater(source["rejects"]["loop"], 1)
+        self.assertGreater(server.metric('ntp_source_rejected_total{name="127.0.7.2",address="127.0.7.2:123",reason="loop"}'), 1)
+        self.assertEqual(server.metric('ntp_source_verdict{name="127.0.7.2",address="127.0.7.2:123",verdict="loop"}'), 1)
+        self.assertRegex(server.ctl("sources")[1], r"(?m)^127\.0\.7\.2 .* loop +loop$")
+        self.assertRegex(server.ctl("sourcestats")[1], r"(?m)^127\.0\.7\.2 .* loop \d+(,|$)")
+        self.assertRegex(server.ctl("selection")[1], r"(?m)^127\.0\.7\.2 +loop +loop: .* refused: the server is synchronised to us$")
 
     def test_a_host_whose_clock_is_stepped_moves_nothing(self):
         self.upstream(1)

@@ -105,7 +105,7 @@ class StartFailures(unittest.TestCase):
         uid = next(uid for uid in range(61000, 61999) if not processes_of(uid))
         # One listener of two workers: with the main thread and the clock's keeper that makes four.
         arguments = ("--threads", "2", "--listen", "127.0.0.1:1123")
-        advice = r"error cannot start a thread: Resource temporarily unavailable.*--pids-limit, TasksMax=.*server.threads lower"
+        advice = r"error +cannot start a thread: Resource temporarily unavailable.*--pids-limit, TasksMax=.*server.threads lower"
         ways = {"as root, which it gives up": dict(environment={"NTP_SERVER_SERVER_USER": f"{uid}:{uid}"}),
                 "unprivileged": dict(prefix=("setpriv", f"--reuid={uid}", f"--regid={uid}", *UNPRIVILEGED[3:]))}
         if not limit_of_processes_is_obeyed(uid):
