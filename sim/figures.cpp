@@ -3,54 +3,95 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 
 namespace ntp::sim {
 namespace {
 
-struct Tally {
+double share(std::uint64_t part, std::uint64_t of) {
+  return of == 0 ? 0 : static_cast<double>(part) / static_cast<double>(of);
+}
+
+// Of one clock, second by second.
+struct Errors {
   double squares = 0;
   double max_s = 0;
-  std::vector<double> bounds{};
-  std::uint64_t judged = 0;
-  std::uint64_t seconds = 0;
   std::uint64_t synchronised = 0;
   std::uint64_t covered = 0;
-  std::optional<Look> first_beyond{};
+  std::uint64_t judged = 0;  // synchronised since from_s
+  std::uint64_t judged_covered = 0;
   double last_bad_s = -1;
+
+  // False: beyond its bound.
+  bool add(double at_s, bool is_synchronised, double error, double bound_s,
+           const WorldModel& model) {
+    const double error_s = std::fabs(error);
+    if (!is_synchronised || error_s > model.target_s) last_bad_s = at_s;
+    if (!is_synchronised) return true;
+    const bool inside = error_s <= bound_s || within(model.limits.unknowable, at_s);
+    ++synchronised;
+    covered += inside ? 1 : 0;
+    if (at_s < model.from_s) return inside;
+    ++judged;
+    judged_covered += inside ? 1 : 0;
+    squares += error_s * error_s;
+    max_s = std::max(max_s, error_s);
+    return inside;
+  }
+  double rms_s() const {
+    return std::sqrt(judged == 0 ? 0 : squares / static_cast<double>(judged));
+  }
+  double coverage() const { return synchronised == 0 ? 1 : share(covered, synchronised); }
+  double coverage_since() const { return judged == 0 ? 1 : share(judged_covered, judged); }
+  std::optional<double> converged_s(double last_s, double event_s) const {
+    if (last_bad_s >= last_s) return std::nullopt;
+    return std::max(0.0, last_bad_s + 0.5 - event_s);
+  }
+};
+
+struct Tally {
+  Errors served{};
+  Errors host{};
+  double rate_squares = 0;
+  std::vector<double> bounds{};
+  std::uint64_t seconds = 0;
+  std::optional<Look> first_beyond{};
   double last_s = 0;
+  double last_bound_s = 0;
 
   void add(const Look& look, const WorldModel& model) {
     if (!look.runs) return;
-    const double error_s = std::fabs(look.error_s);
     last_s = look.at_s;
+    last_bound_s = look.bound_s;
     ++seconds;
-    if (!look.synchronised || error_s > model.target_s) last_bad_s = look.at_s;
-    if (!look.synchronised) return;
-    ++synchronised;
-    if (error_s <= look.bound_s) {
-      ++covered;
-    } else if (!first_beyond) {
+    host.add(look.at_s, look.host_synchronised, look.host_error_s, look.host_bound_s, model);
+    if (!served.add(look.at_s, look.synchronised, look.error_s, look.bound_s, model) &&
+        !first_beyond) {
       first_beyond = look;
     }
-    if (look.at_s < model.from_s) return;
-    ++judged;
-    squares += error_s * error_s;
-    max_s = std::max(max_s, error_s);
+    if (!look.synchronised || look.at_s < model.from_s) return;
+    const double rate_error = look.rate - look.true_rate;
+    rate_squares += rate_error * rate_error;
     bounds.push_back(look.bound_s);
   }
 
   void into(Figures& figures, double event_s) {
-    const auto share = [](std::uint64_t part, std::uint64_t of) {
-      return of == 0 ? 0 : static_cast<double>(part) / static_cast<double>(of);
-    };
-    if (judged > 0) figures.rms_s = std::sqrt(squares / static_cast<double>(judged));
-    figures.max_s = max_s;
-    figures.synchronised = share(synchronised, seconds);
-    figures.coverage = synchronised == 0 ? 1 : share(covered, synchronised);
+    figures.rms_s = served.rms_s();
+    figures.max_s = served.max_s;
+    figures.synchronised = share(served.synchronised, seconds);
+    figures.coverage = served.coverage();
+    figures.coverage_since = served.coverage_since();
     figures.first_beyond = first_beyond;
-    if (last_bad_s < last_s) figures.converged_s = std::max(0.0, last_bad_s + 0.5 - event_s);
+    figures.converged_s = served.converged_s(last_s, event_s);
+    figures.host_rms_s = host.rms_s();
+    figures.host_max_s = host.max_s;
+    figures.host_coverage = host.coverage();
+    figures.host_converged_s = host.converged_s(last_s, event_s);
+    figures.last_bound_s = last_bound_s;
     if (bounds.empty()) return;
+    figures.rate_rms = std::sqrt(rate_squares / static_cast<double>(bounds.size()));
     const auto middle = bounds.begin() + static_cast<std::ptrdiff_t>(bounds.size() / 2);
     std::ranges::nth_element(bounds, middle);
     figures.median_bound_s = *middle;
@@ -106,6 +147,29 @@ class Judge {
 };
 
 }  // namespace
+
+std::optional<double> value_of(const Figures& f, std::string_view name) {
+  const bool knows = f.state == "synchronised" || f.state == "holdover";
+  const std::array<std::pair<std::string_view, double>, 15> all{{
+      {"rms_s", f.rms_s},
+      {"max_s", f.max_s},
+      {"rate_rms", f.rate_rms},
+      {"median_bound_s", f.median_bound_s},
+      {"last_bound_s", f.last_bound_s},
+      {"synchronised", f.synchronised},
+      {"coverage", f.coverage},
+      {"coverage_since", f.coverage_since},
+      {"converged_s", f.converged_s.value_or(INFINITY)},
+      {"questions", static_cast<double>(f.questions)},
+      {"ends_synchronised", knows ? 1.0 : 0.0},
+      {"host_rms_s", f.host_rms_s},
+      {"host_max_s", f.host_max_s},
+      {"host_coverage", f.host_coverage},
+      {"host_converged_s", f.host_converged_s.value_or(INFINITY)},
+  }};
+  const auto found = std::ranges::find(all, name, &std::pair<std::string_view, double>::first);
+  return found == all.end() ? std::nullopt : std::optional(found->second);
+}
 
 Outcome run(const WorldModel& model, std::uint64_t seed, bool keep_looks) {
   World world(model, seed);

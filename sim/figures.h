@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/world.h"
@@ -19,10 +20,19 @@ struct Figures {
   double rms_s = 0;  // of synchronised seconds since from_s
   double max_s = 0;
   double median_bound_s = 0;
-  double synchronised = 0;  // share of all seconds
-  double coverage = 1;      // share of synchronised seconds in which the bound held
+  double rate_rms = 0;        // of the raw clock's rate, in the same seconds
+  double last_bound_s = 0;    // at the end
+  double synchronised = 0;    // share of all seconds
+  double coverage = 1;        // share of synchronised seconds in which the bound held
+  double coverage_since = 1;  // the same since from_s
   std::optional<Look> first_beyond{};
   std::optional<double> converged_s{};  // empty: never
+  // CLOCK_REALTIME where the machine leads it: since from_s, and of the seconds in which the kernel
+  // called it synchronised.
+  double host_rms_s = 0;
+  double host_max_s = 0;
+  double host_coverage = 1;
+  std::optional<double> host_converged_s{};
   std::uint64_t questions = 0;
   std::uint64_t samples = 0;
   std::string state{};
@@ -32,6 +42,9 @@ struct Figures {
 
   friend bool operator==(const Figures&, const Figures&) = default;
 };
+
+// By the name that goals have for it; empty: there is no such figure.
+std::optional<double> value_of(const Figures& figures, std::string_view name);
 
 struct Outcome {
   std::vector<Figures> machines{};

@@ -5,14 +5,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <map>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "sim/peers.h"
 #include "sim/run.h"
 #include "sim/scenarios.h"
 
@@ -29,36 +28,6 @@ struct Options {
   std::string replays{};  // folder
   double at_most = 0;     // of the ratio of RMS errors; 0: any
 };
-
-struct Peer {
-  int seed = 0;
-  double rms_s = 0;
-  double max_s = 0;
-};
-using Peers = std::map<std::pair<std::string, int>, std::vector<Peer>>;  // by scenario and poll
-
-bool read_peers(const std::string& file, Peers& peers) {
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) {
-    if (line.empty() || line[0] == '#') continue;
-    std::istringstream fields(line);
-    std::string name;
-    int poll = 0;
-    Peer peer;
-    if (!(fields >> name >> poll >> peer.seed >> peer.rms_s >> peer.max_s)) return false;
-    peers[{name, poll}].push_back(peer);
-  }
-  return !peers.empty();
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
-double worst(const std::vector<double>& values) {
-  return values.empty() ? 0 : *std::ranges::max_element(values);
-}
 
 // Of one scenario and poll; a number for each seed.
 struct Row {
@@ -83,19 +52,19 @@ std::string ratio_text(double ratio) { return ratio > 0 ? fmt::format("{:.2f}", 
 void print(const Scenario& scenario, int poll, const Row& row) {
   fmt::print(
       "{:<11}{:>5}{:>10.2f}{:>10.2f}{:>11}{:>7}{:>7}{:>8}{:>10.3f}{:>9.5f}{:>11.1f}{:>7.0f}  {}\n",
-      scenario.name, poll, median(row.rms) * 1e6, worst(row.rms) * 1e6,
+      scenario.name, poll, median(row.rms) * 1e6, largest(row.rms) * 1e6,
       row.peer_rms.empty() ? "-" : fmt::format("{:.2f}", median(row.peer_rms) * 1e6),
-      ratio_text(row.rms_ratio()), ratio_text(worst(row.ratio)),
+      ratio_text(row.rms_ratio()), ratio_text(largest(row.ratio)),
       ratio_text(Row::over(row.max, row.peer_max)), median(row.rate) * 1e9, row.coverage,
       median(row.bound) * 1e6, median(row.ns), scenario.what);
   std::fflush(stdout);
 }
 
-Row measure(const Scenario& scenario, int poll, const Options& options, const Peers& peers) {
+Row measure(const Scenario& scenario, int poll, const Options& options, const PeerRuns& peers) {
   Row row;
   const auto found = peers.find({scenario.name, poll});
-  const std::vector<Peer> others = found == peers.end() ? std::vector<Peer>{} : found->second;
-  for (const Peer& peer : others) {
+  const std::vector<PeerRun> others = found == peers.end() ? std::vector<PeerRun>{} : found->second;
+  for (const PeerRun& peer : others) {
     row.peer_rms.push_back(peer.rms_s);
     row.peer_max.push_back(peer.max_s);
   }
@@ -117,7 +86,7 @@ Row measure(const Scenario& scenario, int poll, const Options& options, const Pe
     row.bound.push_back(r.bound_median_s);
     row.ns.push_back(r.ns_per_sample);
     row.coverage = std::min(row.coverage, r.coverage);
-    const auto peer = std::ranges::find(others, seed, &Peer::seed);
+    const auto peer = std::ranges::find(others, seed, &PeerRun::seed);
     if (!options.replays.empty() && peer != others.end())
       row.ratio.push_back(r.rms_s / peer->rms_s);
   }
@@ -163,8 +132,9 @@ int run(int argc, char** argv) {
                "[--chrony FILE.tsv] [--replay FOLDER] [--at-most RATIO]\n");
     return 2;
   }
-  Peers peers;
-  if (!options.chrony.empty() && !read_peers(options.chrony, peers)) {
+  PeerRuns peers;
+  if (!options.chrony.empty()) peers = read_peer_runs(options.chrony);
+  if (!options.chrony.empty() && peers.empty()) {
     fmt::print(stderr, "filter_accuracy: cannot read {}\n", options.chrony);
     return 1;
   }

@@ -41,7 +41,7 @@ RealTime Machine::host(double at_s) const noexcept {
   for (const Step& step : model_.host.steps) {
     if (at_s >= step.at_s) offset_s += step.offset_s;
   }
-  return start_ + to_ns(raw_s) + to_ns(offset_s);
+  return start_ + to_ns(raw_s) + to_ns(offset_s) + kernel_.led(raw(at_s));
 }
 
 clock::Moment Machine::moment(double at_s) const noexcept {
@@ -66,6 +66,8 @@ void Machine::restart(double at_s, bool remembers) {
   const auto memory = client_ && remembers ? client_->memory() : std::nullopt;
   client_.emplace(moment(at_s), kPrecision, memory.value_or(clock::ClockFilter::Memory{}));
 }
+
+void Machine::lead_kernel(double at_s) { kernel_.lead(moment(at_s), client_->decision(), {}); }
 
 server::ServerState Machine::served(double at_s) const {
   const clock::Decision& decision = client_->decision();

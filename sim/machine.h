@@ -9,6 +9,7 @@
 #include "client/client.h"
 #include "server/responder.h"
 #include "server/timescale.h"
+#include "sim/kernel.h"
 #include "sim/oscillator.h"
 #include "sim/reference.h"
 #include "sim/world_model.h"
@@ -30,6 +31,8 @@ class Machine {
   std::optional<double> resumes_at(double at_s) const noexcept;
 
   void restart(double at_s, bool remembers);
+  void lead_kernel(double at_s);  // once a second, where the machine steers
+  const Kernel& kernel() const noexcept { return kernel_; }
   client::Client& client() noexcept { return *client_; }
   const client::Client& client() const noexcept { return *client_; }
   RandomSource& random() noexcept { return nonces_; }
@@ -49,6 +52,7 @@ class Machine {
   MachineModel model_;
   RealTime start_;
   Oscillator oscillator_;
+  Kernel kernel_{};
   SeededRandom nonces_;
   NoiseSource noise_;
   server::Timescale timescale_{};

@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "sim/figures.h"
+
 namespace ntp::sim {
 namespace {
 
@@ -149,6 +151,7 @@ void machine_fields(Reader& r, MachineModel& m) {
   r("pauses", m.pauses);
   r("reloads", m.reloads);
   r("restarts", m.restarts);
+  r("steer", m.steer);
   r("kernel_stamps", m.kernel_stamps);
   r("knows_itself", m.knows_itself);
 }
@@ -177,6 +180,7 @@ void fields(Reader& r, Lie& lie) {
 
 void fields(Reader& r, Limits& limits) {
   r("bound", limits.bound);
+  r("unknowable", limits.unknowable);
   r("rms_s", limits.rms_s);
   r("max_s", limits.max_s);
   r("median_bound_s", limits.median_bound_s);
@@ -191,6 +195,24 @@ void fields(Reader& r, Limits& limits) {
   r("verdicts", limits.verdicts);
   r("than", limits.than);
   r("ratio", limits.ratio);
+}
+
+void fields(Reader& r, Goal& goal) {
+  r("row", goal.row);
+  r("figure", goal.figure);
+  r("machine", goal.machine);
+  r("of", goal.of);
+  r("of_machine", goal.of_machine);
+  r("of_figure", goal.of_figure);
+  r("chrony", goal.chrony);
+  r("at_most", goal.at_most);
+  r("worst_at_most", goal.worst_at_most);
+  r("at_least", goal.at_least);
+  const auto known = [](const std::string& figure) { return value_of({}, figure).has_value(); };
+  if (!known(goal.figure)) r.complain(fmt::format("no figure \"{}\"", goal.figure));
+  if (!goal.of_figure.empty() && !known(goal.of_figure)) {
+    r.complain(fmt::format("no figure \"{}\"", goal.of_figure));
+  }
 }
 
 }  // namespace ntp::sim

@@ -24,5 +24,6 @@ void fields(Reader& r, Restart& restart);
 void machine_fields(Reader& r, MachineModel& m);
 void fields(Reader& r, Lie& lie);
 void fields(Reader& r, Limits& limits);
+void fields(Reader& r, Goal& goal);
 
 }  // namespace ntp::sim

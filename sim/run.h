@@ -34,7 +34,7 @@ struct Polling {
 Run simulate(const OscillatorModel& oscillator, const LinkModel& link, const Polling& polling,
              int length_s, std::uint64_t seed);
 
-// A run of clknetsim, as measure_chrony.py keeps it: FILE.raw has the client's raw frequency error
+// A run of clknetsim, as clknetsim.py keeps it: FILE.raw has the client's raw frequency error
 // at each second, FILE.pkt (time, sending node, delay) of each packet; all doubles, node 2 the
 // client.
 std::expected<Run, std::string> replay(const std::string& file, int length_s);

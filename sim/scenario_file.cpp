@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "sim/model_fields.h"
+#include "sim/scenarios.h"
 
 namespace ntp::sim {
 namespace {
@@ -21,6 +22,7 @@ struct Raw {
   std::string file{};
   std::string name{};
   std::string based_on{};
+  bool varied = false;  // only those that vary it are scenarios
 };
 
 struct Building {
@@ -28,14 +30,26 @@ struct Building {
   MachineModel machine{};  // what all machines have in common
 };
 
+// The clock and the path that filter_accuracy has by that name.
+void use(Reader& r, const std::string& condition, Building& b) {
+  const auto found = std::ranges::find(scenarios(), condition, &Scenario::name);
+  if (found == scenarios().end()) return r.complain(fmt::format("no \"{}\"", condition));
+  b.world.link = found->link;
+  b.machine.clock = found->oscillator;
+}
+
 void common_fields(Reader& r, Building& b) {
   WorldModel& w = b.world;
   w.known.clear();
-  r("name", w.name);
+  std::string ignored;
+  r("name", ignored);
   r("what", w.what);
   r("known", w.known);
-  std::string ignored;
   r("based_on", ignored);
+  r.expect("vary");
+  std::string condition;
+  r("condition", condition);
+  if (!condition.empty()) use(r, condition, b);
   r("length_s", w.length_s);
   r("from_s", w.from_s);
   r("event_s", w.event_s);
@@ -47,6 +61,7 @@ void common_fields(Reader& r, Building& b) {
   r("link", w.link);
   r("lies", w.lies);
   r("limits", w.limits);
+  r("goals", w.goals);
   machine_fields(r, b.machine);
 }
 
@@ -131,8 +146,15 @@ class Loader {
 
   std::vector<WorldModel> build() {
     std::vector<WorldModel> all;
-    for (const Raw& raw : raws_) all.push_back(build(raw));
+    for (const Raw& raw : raws_) {
+      if (!raw.varied) all.push_back(build(raw));
+    }
     for (const WorldModel& world : all) {
+      for (const Goal& goal : world.goals) {
+        if (goal.of.empty() || goal.of == "chrony" || find(goal.of) != nullptr) continue;
+        problems.push_back(
+            fmt::format("{}: {}: no scenario \"{}\"", world.file, world.name, goal.of));
+      }
       if (!world.limits.than.empty() && find(world.limits.than) == nullptr) {
         problems.push_back(
             fmt::format("{}: {}: no scenario \"{}\"", world.file, world.name, world.limits.than));
@@ -150,8 +172,20 @@ class Loader {
     if (raw.name.empty() || find(raw.name) != nullptr) {
       problems.push_back(fmt::format("{}:{}: a scenario needs a name of its own", file, line));
     }
+    toml::array variants;
+    if (auto* list = table["vary"].as_array()) variants = std::move(*list);
+    raw.varied = !variants.empty();
     raw.table = std::move(table);
     raws_.push_back(std::move(raw));
+    int number = 0;
+    const std::string name = raws_.back().name;
+    for (auto& item : variants) {
+      if (!item.is_table()) continue;
+      raws_.push_back({.table = std::move(*item.as_table()),
+                       .file = file,
+                       .name = fmt::format("{}-{}", name, ++number),
+                       .based_on = name});
+    }
   }
 
   const Raw* find(const std::string& name) const {
@@ -196,6 +230,7 @@ class Loader {
       lists.pairs();
     }
     b.world.file = raw.file;
+    b.world.name = raw.name;
     if (b.world.machines.empty()) b.world.machines = {b.machine};
     check(raw, b.world);
     return b.world;
@@ -226,6 +261,9 @@ class Loader {
     }
     for (const PairModel& pair : w.pairs) need(all, pair.to);
     for (const auto& [name, verdict] : w.limits.verdicts) need(all, name);
+    for (const Goal& goal : w.goals) {
+      if (!goal.machine.empty()) need(all, goal.machine);
+    }
     if (!w.watch.empty()) need(all, w.watch);
   }
 

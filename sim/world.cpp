@@ -15,6 +15,7 @@ constexpr std::size_t kFirstMachine = 512;  // machines keep their number whatev
 constexpr double kTurn_s = 20e-6;           // from a request's arrival to its reply
 constexpr double kLookUp_s = 0.02;
 constexpr double kLookUpFails_s = 5;
+constexpr double kLead_s = 1;      // between two corrections of the kernel's clock
 constexpr double kLeast_s = 1e-7;  // between two looks at a timer
 constexpr std::chrono::hours kDay{24};
 
@@ -135,6 +136,7 @@ void World::plan(std::size_t node) {
   const MachineModel& model = machine(node).model();
   configure(node, model.ask.of);
   at(0, [this, node] { on_timer(node); });
+  if (model.steer) at(kLead_s / 4, [this, node] { lead_kernel(node); });
   for (const Reload& reload : model.reloads) {
     at(reload.at_s, [this, node, reload] {
       configure(node, reload.of);
@@ -184,6 +186,13 @@ void World::on_timer(std::size_t node) {
   act_when_awake(node, [this, node] {
     machine(node).client().on_timer(machine(node).moment(now_s_), machine(node).random());
     settle(node);
+  });
+}
+
+void World::lead_kernel(std::size_t node) {
+  act_when_awake(node, [this, node] {
+    machine(node).lead_kernel(now_s_);
+    at(now_s_ + kLead_s, [this, node] { lead_kernel(node); });
   });
 }
 
@@ -317,7 +326,10 @@ Look World::look(const Machine& machine) const {
           .error_s = serving ? seconds(state.map(raw) - utc(now_s_)) : 0,
           .bound_s = serving ? server::error_bound_s(state, raw) : 0,
           .rate = -machine.client().decision().clock.rate,
-          .true_rate = machine.frequency()};
+          .true_rate = machine.frequency(),
+          .host_synchronised = machine.kernel().synchronised(),
+          .host_error_s = seconds(machine.host(now_s_) - utc(now_s_)),
+          .host_bound_s = machine.kernel().maxerror_s(raw)};
 }
 
 }  // namespace ntp::sim

@@ -21,12 +21,15 @@ namespace ntp::sim {
 struct Look {
   double at_s = 0;
   bool runs = true;
-  bool serving = false;       // leap is not 3
-  bool synchronised = false;  // nor is it LOCL or an orphan's time
-  double error_s = 0;         // served - true
-  double bound_s = 0;         // as advertised
-  double rate = 0;            // of the raw clock, as the machine believes …
-  double true_rate = 0;       // … and as it is
+  bool serving = false;            // leap is not 3
+  bool synchronised = false;       // nor is it LOCL or an orphan's time
+  double error_s = 0;              // served - true
+  double bound_s = 0;              // as advertised
+  double rate = 0;                 // of the raw clock, as the machine believes …
+  double true_rate = 0;            // … and as it is
+  bool host_synchronised = false;  // the kernel's clock, where the machine leads it
+  double host_error_s = 0;         // CLOCK_REALTIME - true
+  double host_bound_s = 0;         // the kernel's maxerror
 
   friend bool operator==(const Look&, const Look&) = default;
 };
@@ -68,6 +71,7 @@ class World {
   void configure(std::size_t machine, const std::vector<std::string>& of);
   void act_when_awake(std::size_t machine, const std::function<void()>& act);
   void on_timer(std::size_t machine);
+  void lead_kernel(std::size_t machine);
   void settle(std::size_t machine);
   void send_question(std::size_t machine, const client::Outgoing& outgoing);
   void resolve(std::size_t machine, const client::Resolve& resolve);

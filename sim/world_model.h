@@ -86,6 +86,7 @@ struct MachineModel {
   std::vector<Span> pauses{};  // the process is stopped, its clock is not
   std::vector<Reload> reloads{};
   std::vector<Restart> restarts{};
+  bool steer = false;  // leads CLOCK_REALTIME to the served clock
   bool kernel_stamps = true;
   bool knows_itself = true;  // its own addresses, so that loops are seen
 };
@@ -97,9 +98,25 @@ struct PairModel {
   std::vector<Span> no_route{};  // sending fails
 };
 
+// A line of the table of goals (goals.h). Lines of the same name in several scenarios are one, of
+// all their seeds.
+struct Goal {
+  std::string row{};
+  std::string figure = "rms_s";           // see value_of() in figures.h
+  std::string machine{};                  // empty: the one that is looked at
+  std::string of{};                       // divided by "chrony"'s, or by that of another scenario …
+  std::string of_machine{};               // … or machine …
+  std::string of_figure{};                // … or by another figure, all with the same seed
+  std::string chrony{};                   // the key in chrony-goals.tsv; empty: the scenario
+  std::optional<double> at_most{};        // the median
+  std::optional<double> worst_at_most{};  // and every seed
+  std::optional<double> at_least{};       // every seed
+};
+
 // What must hold, of the machine that is looked at; `bound` holds of every machine.
 struct Limits {
   double bound = 1;  // share of synchronised seconds in which the error is within the bound
+  std::vector<Span> unknowable{};  // not judged for that: nobody has been told yet
   std::optional<double> rms_s{};
   std::optional<double> max_s{};
   std::optional<double> median_bound_s{};
@@ -135,6 +152,7 @@ struct WorldModel {
   std::vector<PairModel> pairs{};
   std::vector<Lie> lies{};
   Limits limits{};
+  std::vector<Goal> goals{};
 };
 
 }  // namespace ntp::sim

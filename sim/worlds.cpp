@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -70,6 +71,10 @@ void print_table(const WorldModel& world, const Outcome& outcome) {
                f.coverage, f.converged_s ? fmt::format("{:.0f} s", *f.converged_s) : "never",
                f.questions, f.samples, f.stratum, f.state, f.reason);
     fmt::print("{:<10}{}\n", "", verdicts_text(f));
+    if (f.host_max_s == 0) continue;
+    fmt::print("{:<10}{:>10}{:>10}  CLOCK_REALTIME, which it leads; converged {}\n", "",
+               time_text(f.host_rms_s), time_text(f.host_max_s),
+               time_text(f.host_converged_s.value_or(INFINITY)));
   }
 }
 
@@ -104,7 +109,7 @@ struct Line {
 Line line_of(const Worlds& worlds, WorldModel world, const Options& options) {
   if (options.first_s > 0) {
     world.length_s = std::min(world.length_s, options.first_s);
-    world.limits = {.bound = world.limits.bound};
+    world.limits = {.bound = world.limits.bound, .unknowable = world.limits.unknowable};
   }
   Line line;
   for (std::uint64_t seed = options.seed; seed < options.seed + options.seeds; ++seed) {

@@ -6,6 +6,7 @@ packages_lint=(clang-19 clang-format-19 clang-tidy-19 scdoc man-db)
 packages_bench=(python3 iproute2 ethtool util-linux libbenchmark-dev)
 packages_coverage=(gcovr)
 packages_interop=(python3 iproute2 util-linux gcc make)
+packages_kernel=(python3 gcc util-linux qemu-system-x86)
 packages_docker=(python3 iproute2 ca-certificates)
 
 as_root() {

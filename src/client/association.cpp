@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/check.h"
 #include "client/exchange.h"
@@ -123,10 +124,12 @@ nanoseconds Association::wait() const noexcept {
   }
   if (state_.questions == 0) return part(kFirstWait, 1);
   const int asked = poll();
+  if (state_.soon) return with(power_of_two(std::min(kBurstPoll, asked)), kJitter);
   if (state_.burst_left > 0) {
-    return with(std::min<nanoseconds>(kBurstInterval, power_of_two(asked)), kJitter);
+    const int log2_s = kBurstPoll + std::max(0, state_.burst_samples - kQuick + 1) / 2;
+    return with(power_of_two(std::min(log2_s, asked)), kJitter);
   }
-  const int missed = state_.unanswered - kUnreachable;
+  const int missed = state_.unanswered - (options_.iburst ? kBurst : kUnreachable);
   if (state_.reach != 0 || missed < 0) return with(power_of_two(asked), kJitter);
   const int slowest =
       std::max(asked, std::clamp(options_.maxpoll, kLeastBackOffPoll, kMostBackOffPoll));
@@ -182,6 +185,7 @@ std::optional<Transmit> Association::on_timer(RawTime now, RandomSource& random)
   state_.unanswered += 1;
   state_.questions += 1;
   if (state_.burst_left > 0) state_.burst_left -= 1;
+  state_.was_soon = std::exchange(state_.soon, false);
   Transmit transmit{.to = address_};
   encode_header(make_request(nonce, options_.version), transmit.bytes);
   return transmit;
@@ -293,17 +297,23 @@ void Association::note_success(const clock::Sample& sample, RawTime now) noexcep
   const bool first = !state_.sample.has_value();
   const bool may_burst = first || !state_.burst_began || now - *state_.burst_began >= kBurstHoldOff;
   // An address that has come back is soon worth trusting again; one that RATEd us is left in peace.
-  const bool welcome = state_.poll_floor == kLeastPoll && state_.burst_left == 0;
+  const bool welcome = state_.poll_floor == kLeastPoll && (first || state_.burst_left == 0);
   if (options_.iburst && was_lost && may_burst && welcome) {
-    state_.burst_left = kBurst - 1;
-    state_.burst_began = now;
+    start_burst(now);
+    state_.burst_left -= 1;
   }
+  state_.burst_samples = std::min(state_.burst_samples + 1, kBurst);
   state_.reach |= 1;
   state_.unanswered = 0;
   state_.unsent = 0;
   state_.refused.reset();
   state_.samples += 1;
   state_.sample = sample;
+}
+
+void Association::ask_soon() noexcept {
+  // Not twice in a row: who is in doubt all the time is just not to be believed.
+  state_.soon = state_.poll_floor == kLeastPoll && !state_.was_soon;
 }
 
 void Association::set_poll(int log2_s) noexcept {
@@ -318,6 +328,7 @@ void Association::set_options(const AssociationOptions& options) noexcept {
 void Association::start_burst(RawTime now) noexcept {
   if (state_.denied || state_.poll_floor != kLeastPoll) return;
   state_.burst_left = kBurst;
+  state_.burst_samples = 0;
   state_.burst_began = now;
   state_.unsent = 0;
 }

@@ -22,8 +22,11 @@ namespace ntp::client {
 
 inline constexpr int kLeastPoll = -6;  // log2 s
 inline constexpr int kMostPoll = 17;
-inline constexpr int kBurst = 8;  // questions, at kBurstInterval
-inline constexpr std::chrono::seconds kBurstInterval{2};
+// A burst tells the offset at once and then, at intervals that grow, the frequency: while a clock
+// of unknown frequency has been watched for t, it cannot be foretold for much longer than t.
+inline constexpr int kBurst = 14;  // questions: seven in 12 s, then after 4, 4, 8, 8, 16, 16, 32 s
+inline constexpr int kQuick = 6;   // samples at the first interval
+inline constexpr int kBurstPoll = 1;                        // log2 s
 inline constexpr std::chrono::seconds kBurstHoldOff{1024};  // between bursts that answers start
 inline constexpr std::chrono::seconds kPatience{1};         // a question is open at least so long
 inline constexpr double kMaxRootDistance_s = 16;            // MAXDISP
@@ -72,6 +75,9 @@ struct AssociationState {
   int poll_floor = kLeastPoll;  // raised by RATE, never lowered
   std::uint8_t reach = 0;       // one bit for each of the last eight questions
   int burst_left = 0;           //
+  int burst_samples = 0;        // since it began, up to kBurst
+  bool soon = false;            // the next question need not wait for the poll
+  bool was_soon = false;        // the last one did not
   int unanswered = 0;           // questions in a row, until a good answer
   int unsent = 0;               // failures to send in a row
   bool denied = false;          // DENY or RSTR: nothing is asked any more
@@ -107,6 +113,8 @@ class Association {
   std::optional<RawTime> next_deadline() const noexcept;
   std::optional<RawTime> next_question() const noexcept;
 
+  // Once, at the first interval of a burst: its answer is to be confirmed.
+  void ask_soon() noexcept;
   void set_poll(int log2_s) noexcept;  // clamped to minpoll … maxpoll
   void set_options(const AssociationOptions& options) noexcept;
   void start_burst(RawTime now) noexcept;  // after a suspend, or when the network is back

@@ -13,8 +13,8 @@ namespace {
 constexpr std::chrono::seconds kDecisions{1};
 // A longer poll is taken while the clock will still be that much better known, when it ends, than
 // one sample tells; a shorter one when it will not.
-constexpr double kLengthen = 0.35;
-constexpr double kShorten = 0.7;
+constexpr double kLengthen = 0.3;
+constexpr double kShorten = 0.6;
 constexpr std::uint64_t kLearned = 16;  // samples before the first lengthening
 
 std::chrono::nanoseconds interval(int poll) noexcept {
@@ -59,7 +59,9 @@ std::optional<Reject> Client::on_datagram(AssociationId from, std::span<const st
       from, {.datagram = datagram, .from = address, .at = at, .base = decision_.base.map});
   if (!sample) return sample.error();
   if (decision_.hold_samples) return std::nullopt;
-  filters_.try_emplace(from, memory_).first->second.update(*sample);
+  clock::ClockFilter& filter = filters_.try_emplace(from, memory_).first->second;
+  filter.update(*sample);
+  if (filter.is_in_doubt()) sources_.ask_soon(from);
   adapt_poll(from, now.raw);
   decide(now);
   return std::nullopt;
@@ -86,11 +88,13 @@ std::vector<clock::Candidate> Client::candidates(
     std::span<const ActiveAssociation> associations) const {
   std::vector<clock::Candidate> out;
   for (const ActiveAssociation& active : associations) {
-    clock::Candidate c{
-        .id = active.id,
-        .refid = wire::refid_of(active.address.address),
-        .reachable = active.reach != 0,
-        .options = {.prefer = active.prefer, .trust = active.trust, .noselect = active.noselect}};
+    clock::Candidate c{.id = active.id,
+                       .refid = wire::refid_of(active.address.address),
+                       .reachable = active.reach != 0,
+                       .options = {.prefer = active.prefer,
+                                   .trust = active.trust,
+                                   .noselect = active.noselect,
+                                   .require = active.require}};
     if (const auto found = filters_.find(active.id); found != filters_.end()) {
       const clock::ClockFilter& filter = found->second;
       const clock::Sample& last = *filter.believed();

@@ -66,12 +66,14 @@ class World {
   void tell(const std::string& host, double offset_s) { offsets_[host] = offset_s; }
 
   bool silent = false;
+  std::map<AssociationId, Transmit> asked{};  // the last question
 
  private:
   static RealTime truth(RawTime raw) { return kBase(raw); }
 
   void serve(const Outgoing& out) {
     client.sources().on_sent(out.association, now_);
+    asked.insert_or_assign(out.association, out.transmit);
     if (silent) return;
     const auto extra = std::chrono::nanoseconds(random_.next() % 20'000);  // on the way there
     auto reply = good_reply(header_of(out.transmit).xmt.bits, now_);
@@ -215,6 +217,64 @@ TEST(Client, AForgedAnswerIsNamedAndChangesNothing) {
   EXPECT_EQ(world.client.on_datagram(id, bytes, kServer, world.now(), world.moment()),
             Reject::unexpected);
   EXPECT_EQ(world.client.decision().served(world.now()), before);
+}
+
+// RELIABILITY A06: with the servers' addresses and everything else right but the nonce, which only
+// who sees the question knows. Kisses of death and crypto-NAKs among them.
+TEST(Client, AMillionForgedAnswersChangeNothing) {
+  World world({{"192.0.2.7", 0.0}, {"192.0.2.8", 0.0}, {"192.0.2.9", 0.0}});
+  world.run(600s);
+  world.silent = true;
+  const auto all_open = [&world] {
+    return std::ranges::all_of(world.asked, [&world](const auto& each) {
+      return world.client.sources().is_open(each.first);
+    });
+  };
+  for (int i = 0; i < 10'000 && !all_open(); ++i) world.run(10ms);
+  const std::vector<Tracked> before = world.client.tracked(world.now());
+  const clock::Decision decision = world.client.decision();
+  const RawTime deadline = world.client.next_deadline();
+  SeededRandom forger(11);
+  constexpr std::uint32_t kKisses[] = {wire::refid_of("RATE"), wire::refid_of("DENY"),
+                                       wire::refid_of("RSTR")};
+  for (std::size_t i = 0; i < 1'000'000; ++i) {
+    const AssociationReport& victim = before[i % before.size()].association;
+    auto reply = good_reply(forger.next(), world.now());
+    if (i % 16 == 0) reply.org = {};
+    if (i % 4 == 0) {
+      reply.leap = wire::Leap::unknown;
+      reply.stratum = 0;
+      reply.refid = kKisses[i / 4 % 3];
+    }
+    auto bytes = octets_of(reply);
+    if (i % 5 == 0) bytes.resize(52);
+    ASSERT_TRUE(
+        world.client.on_datagram(victim.id, bytes, victim.address, world.now(), world.moment()));
+  }
+  EXPECT_EQ(world.client.next_deadline(), deadline);
+  EXPECT_EQ(world.client.decision().served(world.now()), decision.served(world.now()));
+  EXPECT_EQ(world.client.decision().bound_s, decision.bound_s);
+  EXPECT_EQ(world.client.decision().reason, decision.reason);
+  const std::vector<Tracked> after = world.client.tracked(world.now());
+  ASSERT_EQ(after.size(), 3u);
+  std::uint64_t rejects = 0;
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    EXPECT_EQ(after[i].verdict.standing, before[i].verdict.standing);
+    EXPECT_EQ(after[i].estimate->offset_s, before[i].estimate->offset_s);
+    EXPECT_EQ(after[i].association.standing, before[i].association.standing);
+    EXPECT_EQ(after[i].association.reach, before[i].association.reach);
+    EXPECT_EQ(after[i].association.poll, before[i].association.poll);
+    EXPECT_EQ(after[i].association.samples, before[i].association.samples);
+    EXPECT_EQ(after[i].association.kiss, "");
+    rejects += after[i].association.rejects.total() - before[i].association.rejects.total();
+  }
+  EXPECT_EQ(rejects, 1'000'000u);
+  ASSERT_TRUE(all_open()) << "the true answers may still come";
+  for (const auto& [id, transmit] : world.asked) {
+    const auto bytes = octets_of(good_reply(header_of(transmit).xmt.bits, world.now()));
+    EXPECT_FALSE(
+        world.client.on_datagram(id, bytes, transmit.to, world.now() + kRoundTrip, world.moment()));
+  }
 }
 
 }  // namespace

@@ -26,6 +26,7 @@ struct SourceOptions {
   bool prefer = false;
   bool trust = false;
   bool noselect = false;
+  bool require = false;
   int version = 4;
   std::chrono::nanoseconds max_delay{std::chrono::seconds(3)};
   int max_sources = 4;  // of a pool; also the most that are taken from one answer of the resolver

@@ -240,6 +240,10 @@ void SourceSet::set_poll(AssociationId association, int log2_s) {
   if (auto* member = find(association)) member->association.set_poll(log2_s);
 }
 
+void SourceSet::ask_soon(AssociationId association) {
+  if (auto* member = find(association)) member->association.ask_soon();
+}
+
 void SourceSet::set_falseticker(AssociationId association, bool falseticker, RawTime now,
                                 std::string_view why) {
   for (auto& source : sources_) {
@@ -267,6 +271,7 @@ std::vector<ActiveAssociation> SourceSet::active() const {
                      .prefer = source.options().prefer,
                      .trust = source.options().trust,
                      .noselect = source.options().noselect,
+                     .require = source.options().require,
                      .reach = member.association.state().reach,
                      .poll = member.association.poll(),
                      .refused = member.association.state().refused});

@@ -41,6 +41,7 @@ struct ActiveAssociation {
   bool prefer = false;
   bool trust = false;
   bool noselect = false;
+  bool require = false;
   std::uint8_t reach = 0;
   int poll = 0;                     // log2 s, in force
   std::optional<Reject> refused{};  // why the last answer was none
@@ -109,6 +110,7 @@ class SourceSet {
   bool is_open(AssociationId association) const;  // a question still may be answered
 
   void set_poll(AssociationId association, int log2_s);
+  void ask_soon(AssociationId association);
   // `why` is for the log.
   void set_falseticker(AssociationId association, bool falseticker, RawTime now,
                        std::string_view why = {});

@@ -9,12 +9,15 @@ namespace {
 
 // Nobody's clock is further off: 500 ppm (RFC 5905's PHI times 33), one sigma.
 constexpr double kRateSigmaAtStart = 500e-6;
+constexpr double kFastest = 0.1;         // rate of anything that is a clock at all
 constexpr double kSmallestVar = 25e-18;  // 5 ns: stamps are never better than that
 constexpr double kLargest = 1e12;        // a sample beyond is nonsense, not data
 constexpr double kWildest = 1e-7;        // wander of a clock that is still one
+constexpr double kWatched_s = 4096;      // so long it may still turn out to be
 constexpr int kStepSamples = 2;
 constexpr double kStepSigmas = 5;
 constexpr std::uint64_t kYoung = 4;      // samples before anything is judged
+constexpr std::uint64_t kFewest = 8;     // samples before one can be called unexplained
 constexpr std::uint64_t kSettled = 16;   // samples before a change of route is looked for
 constexpr std::uint64_t kUsual = 64;     // samples that say at first what excess is usual
 constexpr double kUsualSpan_s = 30'000;  // of excess of one kind that change it by e
@@ -52,9 +55,25 @@ double ClockFilter::typical_queueing() const noexcept {
   return median / (1.68 - std::sqrt(std::numbers::pi / 2 / static_cast<double>(path_.size())));
 }
 
+// By how much the frequency is known to be off: that is what of the early samples no round trip
+// explains.
+double ClockFilter::proven_rate() const noexcept {
+  double most = 0;
+  for (std::size_t i = 1; i < early_count_; ++i) {
+    const Sample& from = early_[i - 1];
+    const double elapsed_s = seconds(early_[i].at - from.at);
+    const double grown = early_[i].offset_s - from.offset_s - memory_.rate * elapsed_s;
+    const double paths = (std::fabs(from.delay_s) + std::fabs(early_[i].delay_s)) / 2 +
+                         3 * (from.precision_s + early_[i].precision_s);
+    most = std::max(most, (std::fabs(grown) - paths) / elapsed_s);
+  }
+  return most;
+}
+
 void ClockFilter::start(const Sample& sample) noexcept {
   double rate_sd = kRateSigmaAtStart;
   if (memory_.rate_sd > 0) rate_sd = std::clamp(memory_.rate_sd, 1e-9, rate_sd);
+  rate_sd = std::max(rate_sd, std::min(proven_rate(), kFastest));
   const double reach = std::max(std::fabs(sample.delay_s), 1e-9);
   bank_.start(sample.offset_s, reach * reach, memory_.rate, rate_sd * rate_sd);
 }
@@ -119,7 +138,26 @@ void ClockFilter::step(const Sample& sample, const BankEstimate& expected) noexc
   const double grown = innovation - beyond_s_;
   const double noise = path_.variance() / 2 + floor_of(sample);
   const double elapsed_s = seconds(sample.at - beyond_since_);
-  if (grown * grown > 9 * noise) bank_.doubt_rate(grown * grown / (elapsed_s * elapsed_s));
+  if (grown * grown > 9 * noise) bank_.doubt(0, grown * grown / (elapsed_s * elapsed_s));
+}
+
+// Queues move an offset by half of the excess at most. What they and the noise leave unexplained is
+// a step, of the phase or of the frequency: the next sample tells which.
+void ClockFilter::doubt_unexplained(Measurement& m, double elapsed_s) const noexcept {
+  const BankEstimate expected = bank_.estimate();
+  const double noise = std::sqrt(expected.offset_var + m.constant_var);
+  const double unexplained = std::fabs(m.offset_s - expected.offset_s) - m.excess_s / 2;
+  if (unexplained <= kStepSigmas * noise) return;
+  const double rate = unexplained / elapsed_s;
+  m.jump_offset_var = unexplained * unexplained;
+  m.jump_rate_var = rate * rate;
+}
+
+// The members of the bank have learned how the frequency moves between samples; after a longer time
+// it may have moved as it is known to over such times.
+void ClockFilter::doubt_idle_time(double elapsed_s) noexcept {
+  const double rate_var = rates_.wander() * elapsed_s;
+  bank_.doubt(rate_var * elapsed_s * elapsed_s / 3, rate_var);
 }
 
 // The median, followed so slowly that half a day of congestion does not become the usual.
@@ -159,6 +197,15 @@ void ClockFilter::notice_shorter_route(const Sample& sample,
   raised_ = 0;
 }
 
+void ClockFilter::forget_lone_minimum(const Sample& sample) noexcept {
+  if (!path_.has_lone_minimum()) return;
+  const bool is_shortest = path_.minimum() <= shortest_.minimum();
+  path_.forget_minimum();
+  if (!is_shortest) return;
+  shortest_.restart(seconds(sample.at - first_), path_.minimum(),
+                    static_cast<double>(path_.size()));
+}
+
 // A longer round trip for good, or a queue that stands for a while? If the offset stayed where it
 // was foretold, both directions have changed alike and the new shortest delay is as good as the old
 // one. If it moved, one direction has: the old shortest delay goes on to tell how far off the
@@ -170,13 +217,15 @@ void ClockFilter::notice_longer_route(const Sample& sample, const BankEstimate& 
     raised_surprise_s_ = 0;
     return;
   }
-  ++raised_;
-  raised_surprise_s_ += sample.offset_s - expected.offset_s;
+  // What was foretold before: the estimate has followed the raised samples since.
+  if (raised_++ == 0) before_raise_ = estimate_of(expected, sample.at);
+  const Estimate foretold = before_raise_.at_time(sample.at);
+  raised_surprise_s_ += sample.offset_s - foretold.offset_s;
   if (raised_ < kRaised || raised_ > path_.size()) return;
   const double n = static_cast<double>(raised_);
   const double longer = path_.latest_minimum(raised_) - shortest_.minimum();
   const double variance =
-      expected.offset_var + path_.latest_variance(raised_) / (4 * n) + kSmallestVar;
+      foretold.offset_var + path_.latest_variance(raised_) / (4 * n) + kSmallestVar;
   const double moved = std::fabs(raised_surprise_s_ / n);
   const double if_one_way = moved - longer / 2;
   if (moved * moved > 4 * variance) return;
@@ -194,13 +243,19 @@ void ClockFilter::begin_again() noexcept {
   if (memory_.wander > 0) bank_.favour_wander(memory_.wander);
   start(early_[0]);
   for (std::size_t i = 0; i < early_count_; ++i) {
-    if (i > 0) bank_.predict(seconds(early_[i].at - early_[i - 1].at));
-    bank_.update(measure(early_[i]));
+    const double elapsed_s = i > 0 ? seconds(early_[i].at - early_[i - 1].at) : 0;
+    bank_.predict(elapsed_s);
+    Measurement m = measure(early_[i]);
+    if (i >= kFewest) doubt_unexplained(m, elapsed_s);
+    bank_.update(m);
   }
 }
 
 void ClockFilter::update(const Sample& sample) noexcept {
   if (!is_sane(sample) || (last_ && sample.at <= last_->at)) return;
+  // Who follows somebody else now may tell another time; of a few samples nobody could say which is
+  // which.
+  if (last_ && samples_ < kYoung && sample.stratum != last_->stratum) *this = ClockFilter(memory_);
   if (!last_) {
     first_ = sample.at;
     start(sample);
@@ -208,6 +263,7 @@ void ClockFilter::update(const Sample& sample) noexcept {
   const double elapsed_s = last_ ? seconds(sample.at - last_->at) : 0;
   last_ = sample;
   bank_.predict(elapsed_s);
+  if (elapsed_s > RateHistory::kSpacing_s) doubt_idle_time(elapsed_s);
   const BankEstimate expected = bank_.estimate();
   if (is_beyond(sample, expected, elapsed_s)) {
     if (std::abs(beyond_) < kStepSamples) return;
@@ -219,18 +275,23 @@ void ClockFilter::update(const Sample& sample) noexcept {
   notice_shorter_route(sample, expected);
   path_.add(sample.delay_s);
   shortest_.add(seconds(sample.at - first_), sample.delay_s);
+  forget_lone_minimum(sample);
   notice_longer_route(sample, expected);
   learn_usual_excess(sample.delay_s, elapsed_s);
-  const Measurement m = measure(sample);
+  Measurement m = measure(sample);
   const double before_var = bank_.estimate().offset_var;
   if (early_count_ < kEarly && early_count_ + 1 == samples_) {
     early_[early_count_++] = sample;
     begin_again();
   } else {
+    if (samples_ > kFewest) doubt_unexplained(m, elapsed_s);
     bank_.update(m);
   }
   blend_upstream_error(sample, 1 - bank_.estimate().offset_var / before_var);
   if (samples_ > kYoung) learn_queueing(sample, m);
+  if (samples_ <= kSettled) return;
+  const BankEstimate after = bank_.estimate();
+  rates_.add(seconds(sample.at - first_), after.rate, after.rate_var);
 }
 
 // The estimate is a mean of samples, and so is its share in what they were wrong by. Half the gain:
@@ -247,15 +308,18 @@ double ClockFilter::past_error_s() const noexcept {
 
 Estimate ClockFilter::estimate(RawTime now) const noexcept {
   const RawTime at = std::max(now, last_->at);
-  const BankEstimate e = bank_.estimate(seconds(at - last_->at));
-  return Estimate{.at = at,
-                  .offset_s = e.offset_s,
-                  .rate = e.rate,
-                  .offset_var = e.offset_var,
-                  .covariance = e.covariance,
-                  .rate_var = e.rate_var,
-                  .wander = e.wander_upper}
-      .at_time(now);
+  return estimate_of(bank_.estimate(seconds(at - last_->at)), at).at_time(now);
+}
+
+Estimate ClockFilter::estimate_of(const BankEstimate& e, RawTime at) const noexcept {
+  const bool is_new = memory_.wander <= 0 && seconds(last_->at - first_) < kWatched_s;
+  return {.at = at,
+          .offset_s = e.offset_s,
+          .rate = e.rate,
+          .offset_var = e.offset_var,
+          .covariance = e.covariance,
+          .rate_var = e.rate_var,
+          .wander = std::max({e.wander_upper, rates_.wander(), is_new ? kWildest * kWildest : 0})};
 }
 
 double ClockFilter::jitter_s() const noexcept {

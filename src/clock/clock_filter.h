@@ -11,6 +11,7 @@
 #include "clock/estimate.h"
 #include "clock/kalman_bank.h"
 #include "clock/path_statistics.h"
+#include "clock/rate_history.h"
 #include "clock/sample.h"
 
 namespace ntp::clock {
@@ -44,6 +45,12 @@ class ClockFilter {
   // estimate, is over what it says of itself now. Who has just been set right says so at once, but
   // what he said before is still believed for a while.
   double past_error_s() const noexcept;
+  // The last sample is held back, and not because the source follows somebody else now: the next
+  // one tells whether the clock has stepped, so ask soon.
+  bool is_in_doubt() const noexcept {
+    return beyond_ != 0 && believed_ && last_->stratum == believed_->stratum &&
+           last_->refid == believed_->refid;
+  }
   const PathStatistics& path() const noexcept { return path_; }
   const Queueing& queueing() const noexcept { return queueing_; }
   double jitter_s() const noexcept;  // one sigma of a usual sample's offset; 0 when empty
@@ -55,6 +62,7 @@ class ClockFilter {
     double hidden_s = 0;  // the part of it that the shortest itself is expected to be too long by
   };
 
+  double proven_rate() const noexcept;
   void start(const Sample& sample) noexcept;
   void begin_again() noexcept;
   void blend_upstream_error(const Sample& sample, double gain) noexcept;
@@ -62,11 +70,15 @@ class ClockFilter {
   Measurement measure(const Sample& sample) const noexcept;
   bool is_beyond(const Sample& sample, const BankEstimate& expected, double elapsed_s) noexcept;
   void step(const Sample& sample, const BankEstimate& expected) noexcept;
+  void doubt_unexplained(Measurement& m, double elapsed_s) const noexcept;
+  void doubt_idle_time(double elapsed_s) noexcept;
   void learn_usual_excess(double delay_s, double elapsed_s) noexcept;
   void learn_queueing(const Sample& sample, const Measurement& m) noexcept;
   void notice_shorter_route(const Sample& sample, const BankEstimate& expected) noexcept;
+  void forget_lone_minimum(const Sample& sample) noexcept;
   void notice_longer_route(const Sample& sample, const BankEstimate& expected) noexcept;
   double typical_queueing() const noexcept;
+  Estimate estimate_of(const BankEstimate& e, RawTime at) const noexcept;
 
   static constexpr std::size_t kEarly = 24;
 
@@ -77,6 +89,7 @@ class ClockFilter {
   PathStatistics path_{};
   LongMinimum shortest_{};
   Queueing queueing_{};
+  RateHistory rates_{};
   RawTime first_{};
   std::optional<Sample> last_{};
   std::optional<Sample> believed_{};
@@ -88,7 +101,8 @@ class ClockFilter {
   RawTime beyond_since_{};        // the first of them
   double beyond_s_ = 0;           // and its innovation
   std::size_t raised_ = 0;        // samples in a row well above the shortest delay
-  double raised_surprise_s_ = 0;  // sum of their innovations
+  double raised_surprise_s_ = 0;  // sum of their errors against …
+  Estimate before_raise_{};       // … what was known before them
 };
 
 }  // namespace ntp::clock

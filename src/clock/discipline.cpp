@@ -50,7 +50,8 @@ Decision Discipline::update(const Moment& now, std::span<const Candidate> candid
     rules.max_stratum = std::min<std::uint8_t>(rules.max_stratum,
                                                static_cast<std::uint8_t>(policy.local_stratum - 1));
   }
-  out.selection = select(now.raw, sources, rules, kept(now.raw));
+  out.selection = select(now.raw, sources, rules, kept(now.raw, sources));
+  contested_ = out.selection.outcome == Outcome::contested;
   if (out.selection.outcome == Outcome::selected && !is_hasty(now.raw, out.selection)) {
     held_ = combiner_.combine(now.raw, sources, out.selection);
     running_ = held_->clock;
@@ -149,11 +150,26 @@ double Discipline::bound_s(RawTime when) const noexcept {
   return held_->root_delay_s / 2 + root_dispersion_s(*held_, when) + std::exp2(precision_);
 }
 
-std::optional<KeptClock> Discipline::kept(RawTime now) const noexcept {
+std::optional<KeptClock> Discipline::kept(RawTime now,
+                                          std::span<const Candidate> sources) const noexcept {
   if (!held_) return std::nullopt;
   const double offset_s = held_->clock.at_time(now).offset_s;
   const double around_s = bound_s(now);
-  return KeptClock{{offset_s - around_s, offset_s + around_s}, formed_by_};
+  KeptClock kept{{offset_s - around_s, offset_s + around_s}, formed_by_};
+  if (!contested_) return kept;
+  // Who backs it goes on telling where it is: a majority of liars must not win by waiting.
+  Interval backed{kept.offset.high_s, kept.offset.low_s};
+  for (const Candidate& c : sources) {
+    if (c.last != Standing::falseticker) continue;
+    const Estimate here = c.estimate.at_time(now);
+    const double distance_s = root_distance_s(here, c);
+    const double low_s = std::max(here.offset_s - distance_s, kept.offset.low_s);
+    const double high_s = std::min(here.offset_s + distance_s, kept.offset.high_s);
+    if (low_s > high_s) continue;
+    backed = {std::min(backed.low_s, low_s), std::max(backed.high_s, high_s)};
+  }
+  if (backed.low_s <= backed.high_s) kept.offset = backed;
+  return kept;
 }
 
 Discipline::Judgement Discipline::judge(RawTime now, const Selection& selection,

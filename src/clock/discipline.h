@@ -12,8 +12,9 @@
 //
 // Sources that fail while a clock is kept. None usable: holdover. No majority: holdover only while
 // at least half of the voters support the kept clock (with its own vote, that is a majority);
-// nobody is chosen (a clock that one source made is its echo and has no vote). Too few, or a
-// required one missing: holdover for quorum_grace_s.
+// nobody is chosen (a clock that one source made is its echo and has no vote). A majority against
+// the kept clock and those that back it (contested): unsynchronised for as long as they do. Too
+// few, or a required one missing: holdover for quorum_grace_s.
 //
 // Orphan mode, for isolated sets of servers that ask each other. One of them leads: it serves its
 // own clock at local_stratum, with its orphan_id as reference id. The others follow it and serve
@@ -109,7 +110,7 @@ class Discipline {
   bool notice_sleep(const Moment& now);
   bool pass_leap(RawTime now) noexcept;
   std::vector<Candidate> with_history(std::span<const Candidate> candidates) const;
-  std::optional<KeptClock> kept(RawTime now) const noexcept;
+  std::optional<KeptClock> kept(RawTime now, std::span<const Candidate> sources) const noexcept;
   bool is_hasty(RawTime now, const Selection& selection) noexcept;
   Judgement judge(RawTime now, const Selection& selection, const DisciplinePolicy& policy);
   Judgement judge_kept(RawTime now, const Selection& selection, const DisciplinePolicy& policy);
@@ -137,6 +138,7 @@ class Discipline {
   std::optional<Estimate> running_{};  // what is served: held_ or, among orphans, the leader's
   bool leads_ = false;                 // orphans, as of the last decision
   int formed_by_ = 0;
+  bool contested_ = false;  // the last outcome of the selection
   LeapVotes votes_{};
   std::vector<Verdict> last_{};
   std::optional<Moment> before_{};

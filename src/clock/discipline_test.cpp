@@ -174,6 +174,19 @@ TEST(Discipline, AFalseMajorityIsNamed) {
   EXPECT_EQ(world.last.server.leap, wire::Leap::unknown);
 }
 
+TEST(Discipline,
+     AFalseMajorityDoesNotWinByWaiting) {  // found by simulation: conspiracy-later-small
+  World world(5);
+  world.run(600);
+  for (std::size_t i = 0; i < 3; ++i) world.all[i].lie_s = 0.03;
+  for (int i = 0; i < 20'000; ++i) {
+    world.tick(10);
+    ASSERT_FALSE(world.last.synchronised) << i << world.last.reason;
+  }
+  for (auto& s : world.all) s.lie_s = 0;
+  EXPECT_TRUE(world.run(3).synchronised) << world.last.reason;
+}
+
 TEST(Discipline, AStepThatAllSourcesSeeIsFollowedAtOnce) {
   World world;
   world.run(3600);

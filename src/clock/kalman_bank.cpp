@@ -21,8 +21,10 @@ constexpr double kUsualWander = 1e-17;
 // A weight below e^-kBottom has lost; when the frequency jumps it must come back within a few
 // samples.
 constexpr double kBottom = 16;
+// Weight of the wanders that bounds leave out.
+constexpr double kUnlikely = 0.001;
 constexpr double kLargestVar = 1e24;
-constexpr double kLargestRateVar = 1e4;
+constexpr double kLargestRateVar = 1e-2;  // 10 %, which no clock is off by; and doubles can hold it
 
 // Standard deviation of the frequency's step each second: 10^-10.5, 10^-10 ... 10^-6.5.
 const std::array<double, KalmanBank::kWanders> kWanderVar = [] {
@@ -58,6 +60,15 @@ BankMember moved(BankMember m, double dt, double q) noexcept {
   m.c = cross / p;
   m.d = std::min(determinant / p, kLargestRateVar);
   return m;
+}
+
+// The covariance stays as it is.
+void widen(BankMember& m, double offset_var, double rate_var) noexcept {
+  const double cross = m.c * m.p;
+  const double p = std::min(m.p + offset_var, kLargestVar);
+  m.d = std::min(m.d + cross * cross * (1 / m.p - 1 / p) + rate_var, kLargestRateVar);
+  m.c = cross / p;
+  m.p = p;
 }
 
 // First and second derivative (negated) of a log likelihood by the predicted offset, and itself.
@@ -186,15 +197,19 @@ void KalmanBank::update(const Measurement& measurement) noexcept {
   double top = -1e300;
   for (std::size_t i = 0; i < kMembers; ++i) {
     auto& member = members_[i];
-    const Score s = score(noise_of(i), member, measurement);
+    Score s = score(noise_of(i), member, measurement);
+    member.log_weight =
+        forget * member.log_weight + measurement.likelihood_weight * s.log_likelihood;
+    top = std::max(top, member.log_weight);
+    if (measurement.jump_offset_var > 0) {
+      widen(member, measurement.jump_offset_var, measurement.jump_rate_var);
+      s = score(noise_of(i), member, measurement);
+    }
     member.offset_s += member.p * s.gradient;
     member.rate += member.c * member.p * s.gradient;
     // At most doubled by a surprise, and never quite to nothing.
     member.p *= std::clamp(1 - member.p * s.curvature, 1e-15, 2.0);
     member.p = std::max(member.p, 1e-24);
-    member.log_weight =
-        forget * member.log_weight + measurement.likelihood_weight * s.log_likelihood;
-    top = std::max(top, member.log_weight);
   }
   for (auto& member : members_) {
     member.log_weight = std::max(member.log_weight - top, -kBottom);
@@ -210,8 +225,8 @@ void KalmanBank::anchor(double shift_s, double offset_var) noexcept {
   }
 }
 
-void KalmanBank::doubt_rate(double added_var) noexcept {
-  for (auto& member : members_) member.d = std::min(member.d + added_var, kLargestRateVar);
+void KalmanBank::doubt(double offset_var, double rate_var) noexcept {
+  for (auto& member : members_) widen(member, offset_var, rate_var);
 }
 
 std::array<double, KalmanBank::kMembers> KalmanBank::weights() const noexcept {
@@ -248,7 +263,7 @@ BankEstimate KalmanBank::estimate(double elapsed_s) const noexcept {
   }
   double above = 0;
   std::size_t i = kWanders - 1;
-  while (i > 0 && above + by_wander[i] < 0.01) above += by_wander[i--];
+  while (i > 0 && above + by_wander[i] < kUnlikely) above += by_wander[i--];
   e.wander_upper = kWanderVar[i];
   return e;
 }

@@ -18,6 +18,9 @@ struct Measurement {
   double tilt = 0;           // 1/s: 1/mean queueing up - 1/mean queueing down
   double edge_var = 0;       // how well the ends of that interval are known
   double likelihood_weight = 1;  // 0 to 1: how far it may judge between members
+  // What is added to the variances of offset and rate once it has judged: it shows a jump.
+  double jump_offset_var = 0;
+  double jump_rate_var = 0;
 };
 
 // Moments of the weighted members.
@@ -28,7 +31,7 @@ struct BankEstimate {
   double covariance = 0;
   double rate_var = 0;
   double wander = 0;        // mean of the variance that the rate gains per second
-  double wander_upper = 0;  // what all but 1 % of the weight stays below
+  double wander_upper = 0;  // what all but a thousandth of the weight stays below
 };
 
 // Offset and rate with covariance {p, p c; p c, p c^2 + d}: the offset's variance, the slope of the
@@ -57,8 +60,8 @@ class KalmanBank {
   void update(const Measurement& measurement) noexcept;
   // The phase jumped: same rate, new offset.
   void anchor(double shift_s, double offset_var) noexcept;
-  // The frequency may have jumped.
-  void doubt_rate(double added_var) noexcept;
+  // Offset and frequency may have jumped.
+  void doubt(double offset_var, double rate_var) noexcept;
   // The estimate `elapsed_s` after the latest prediction.
   BankEstimate estimate(double elapsed_s = 0) const noexcept;
 

@@ -7,6 +7,8 @@ namespace ntp::clock {
 namespace {
 
 constexpr std::size_t kRecent = 8;
+constexpr std::size_t kEnoughForLoners = 12;
+constexpr double kLoneGaps = 2;          // times what the median is above the next shortest
 constexpr double kLearnedSamples = 200;  // memory of the mean queueing
 // Ratios of the two directions' queueing (as logarithms) below the first are noise; from twice that
 // on they are taken as they are.
@@ -91,6 +93,20 @@ double PathStatistics::latest_variance(std::size_t count) const noexcept {
     sum += (latest(age) - mean) * (latest(age) - mean);
   }
   return sum / static_cast<double>(count);
+}
+
+bool PathStatistics::has_lone_minimum() const noexcept {
+  if (size_ < kEnoughForLoners) return false;
+  const double next = sorted_[1];
+  return next - minimum() > kLoneGaps * (median() - next);
+}
+
+void PathStatistics::forget_minimum() noexcept {
+  for (std::size_t age = 0; age < size_; ++age) {
+    double& delay_s = ring_[(next_ + kWindow - 1 - age) % kWindow];
+    if (delay_s == sorted_[0]) delay_s = sorted_[1];
+  }
+  sorted_[0] = sorted_[1];
 }
 
 double PathStatistics::recent_delay_s() const noexcept {

@@ -23,6 +23,10 @@ class PathStatistics {
   static constexpr std::size_t kWindow = 256;
 
   void add(double delay_s) noexcept;
+  // One that stands far below all others is no shortest path, but a fault of stamps, or a last
+  // packet by another route.
+  bool has_lone_minimum() const noexcept;
+  void forget_minimum() noexcept;  // it counts as the next shortest; size() > 1
   // Forgets all but the latest `keep`: the path is another one since then.
   void keep_latest(std::size_t keep) noexcept;
 

@@ -26,6 +26,22 @@ Moments by_numbers(double range, double tilt) {
   return {first, second / mass - first * first};
 }
 
+TEST(PathStatistics, ForgetsAMinimumThatStandsAlone) {
+  PathStatistics path;
+  path.add(0.018);
+  for (int i = 1; i < 12; ++i) {
+    EXPECT_FALSE(path.has_lone_minimum()) << i;  // too few to say
+    path.add(0.024 + 0.0005 * i);
+  }
+  ASSERT_TRUE(path.has_lone_minimum());
+  path.forget_minimum();
+  EXPECT_EQ(path.minimum(), 0.0245);
+  EXPECT_EQ(path.size(), 12u);
+  EXPECT_FALSE(path.has_lone_minimum());
+  for (int i = 0; i < 1000; ++i) path.add(0.03);  // what is in the window is still consistent
+  EXPECT_EQ(path.minimum(), 0.03);
+}
+
 TEST(TruncatedExponential, HasTheMomentsOfItsDensity) {
   for (const double range : {1e-6, 1e-3, 1.0}) {
     for (const double y : {-30.0, -3.0, -0.1, -0.0011, -0.0009, 0.0, 1e-9, 0.01, 1.0, 30.0}) {

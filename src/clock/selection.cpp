@@ -11,6 +11,10 @@ constexpr std::size_t kMinSurvivors = 3;
 // Another source must be better than the system source by this much to take its place, and an
 // outlier must come nearer by as much to be taken back.
 constexpr double kReluctance = 1.4;
+// What no clock does and no timestamps say: a rate beyond that of a tick set as far off as kernels
+// let it be (10 %; slewing servers come near), an offset beyond an era.
+constexpr double kFastest = 0.1;
+constexpr double kFarthest_s = 0x1p32;
 // A kept clock has a vote when so many sources formed it: with fewer it is only their echo.
 constexpr int kKeptQuorum = 3;
 
@@ -38,10 +42,11 @@ struct Edge {
 };
 
 bool is_sane(const Estimate& e, const Candidate& c) noexcept {
-  return std::isfinite(e.offset_s) && std::isfinite(e.rate) && std::isfinite(e.offset_var) &&
-         std::isfinite(c.root_delay_s) && std::isfinite(c.root_dispersion_s) &&
-         std::isfinite(e.rate_var) && std::isfinite(e.covariance) && e.offset_var >= 0 &&
-         e.rate_var >= 0 && e.wander >= 0 && std::isfinite(e.wander) && c.root_dispersion_s >= 0;
+  return std::fabs(e.offset_s) <= kFarthest_s && std::fabs(e.rate) <= kFastest &&
+         std::isfinite(e.offset_var) && std::isfinite(c.root_delay_s) &&
+         std::isfinite(c.root_dispersion_s) && std::isfinite(e.rate_var) &&
+         std::isfinite(e.covariance) && e.offset_var >= 0 && e.rate_var >= 0 && e.wander >= 0 &&
+         std::isfinite(e.wander) && c.root_dispersion_s >= 0;
 }
 
 // Why a candidate has no vote, or `combined` when it has one.
@@ -63,7 +68,8 @@ Standing screen(const Candidate& c, const Verdict& verdict, bool sane,
 Verdict first_verdict(RawTime now, const Candidate& c, const SelectionPolicy& policy) noexcept {
   Verdict verdict{.id = c.id};
   const Estimate here = c.estimate.at_time(now);
-  const bool sane = is_sane(here, c);
+  const bool sane =
+      is_sane(c.estimate, c) && is_sane(here, c);  // age could hide a variance below 0
   if (sane) {
     verdict.offset_s = here.offset_s;
     verdict.distance_s = root_distance_s(here, c);

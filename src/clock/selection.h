@@ -41,7 +41,7 @@ enum class Standing : std::uint8_t {
   waiting,         // too few samples yet
   unreachable,
   noselect,
-  invalid,  // not a number, or a negative variance: our own fault or a hostile source
+  invalid,  // not a number, a negative variance, a rate of no clock: our own fault or hostile
 };
 
 inline constexpr std::array<std::string_view, 18> kStandingNames = {

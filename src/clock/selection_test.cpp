@@ -147,6 +147,23 @@ TEST(Selection, EstimatesThatMakeNoSenseHaveNoVote) {
   }
 }
 
+// A source that steps further and further with every sample once made a clock that ran backwards at
+// eighteen seconds a second.
+TEST(Selection, WhatRunsAsNoClockDoesHasNoVote) {
+  for (const double rate : {-18.07, -1.0, -0.11, 0.11, 1.0, 1e300}) {
+    Candidate c = source(1, 0);
+    c.estimate.rate = rate;
+    EXPECT_EQ(run({c}).verdicts[0].standing, Standing::invalid) << rate;
+  }
+  Candidate slewed = source(1, 0);
+  slewed.estimate.rate = 83'333e-6;
+  EXPECT_EQ(run({slewed}).verdicts[0].standing, Standing::selected);
+  for (const double offset_s : {-1e10, 1e10, 1e300}) {
+    EXPECT_EQ(run({source(1, offset_s)}).verdicts[0].standing, Standing::invalid) << offset_s;
+  }
+  EXPECT_EQ(run({source(1, -0x1p31)}).verdicts[0].standing, Standing::selected);
+}
+
 TEST(Selection, TooFewAgreeingSourcesAreNotBelieved) {
   const Selection s = run({source(1, 0), source(2, 0.001), source(3, 1)}, {.minsources = 3});
   EXPECT_EQ(s.outcome, Outcome::too_few);
@@ -275,6 +292,94 @@ TEST(Selection, NoOrderOfUpToFiveSourcesChangesAnyVerdict) {
     }
   }
   EXPECT_EQ(seen.size(), 6u) << "every outcome must have come up";
+}
+
+// Every set of up to five out of these, in every order, with every rule: nothing here is drawn.
+std::vector<Candidate> representatives() {
+  std::vector<Candidate> kinds = {source(0, 0),    source(0, 0.020),       source(0, 0.015, 0.005),
+                                  source(0, 1),    source(0, 0.5, 0.600),  source(0, 0),
+                                  source(0, 0.01), source(0, 0.02, 0.001), source(0, 0)};
+  kinds[1].last = Standing::selected;
+  kinds[4].last = Standing::outlier;
+  kinds[5].options.prefer = true;
+  kinds[6].options.trust = true;
+  kinds[7].options.require = true;
+  kinds[8].reachable = false;
+  return kinds;
+}
+
+void expect_same(const Selection& again, const Selection& first,
+                 const std::vector<std::size_t>& order) {
+  ASSERT_EQ(again.outcome, first.outcome);
+  ASSERT_EQ(again.voters, first.voters);
+  ASSERT_EQ(again.agreeing, first.agreeing);
+  ASSERT_EQ(again.supporting, first.supporting);
+  ASSERT_EQ(again.majority.has_value(), first.majority.has_value());
+  if (first.majority) {
+    ASSERT_EQ(again.majority->low_s, first.majority->low_s);
+    ASSERT_EQ(again.majority->high_s, first.majority->high_s);
+    ASSERT_EQ(again.possible.low_s, first.possible.low_s);
+    ASSERT_EQ(again.possible.high_s, first.possible.high_s);
+  }
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const Verdict& a = again.verdicts[i];
+    const Verdict& b = first.verdicts[order[i]];
+    ASSERT_EQ(a.standing, b.standing);
+    ASSERT_EQ(a.have, b.have);
+    ASSERT_EQ(a.want, b.want);
+  }
+  if (first.outcome == Outcome::selected) {
+    ASSERT_EQ(order[again.system], first.system);
+  }
+}
+
+TEST(Selection, NoOrderOfAnySetOfRepresentativesChangesAnything) {
+  const std::vector<Candidate> kinds = representatives();
+  std::map<Outcome, int> seen;
+  std::map<Standing, int> stood;
+  int orders = 0;
+  const auto try_all = [&](const std::vector<Candidate>& all, const SelectionPolicy& policy,
+                           const std::optional<KeptClock>& kept) {
+    const Selection first = select(kNow, all, policy, kept);
+    ++seen[first.outcome];
+    for (const Verdict& v : first.verdicts) ++stood[v.standing];
+    std::vector<std::size_t> order(all.size());
+    std::iota(order.begin(), order.end(), 0);
+    do {
+      std::vector<Candidate> shuffled;
+      for (const std::size_t i : order) shuffled.push_back(all[i]);
+      expect_same(select(kNow, shuffled, policy, kept), first, order);
+      ++orders;
+    } while (!HasFatalFailure() && std::next_permutation(order.begin(), order.end()));
+  };
+  // Digits that do not descend stand for a set; the ids ascend or descend with them.
+  const std::size_t n = kinds.size() + 1;  // the last digit is no source
+  std::vector<std::size_t> set(5, 0);
+  const auto next_set = [&] {
+    std::size_t at = set.size();
+    while (at > 0 && set[at - 1] == n - 1) --at;
+    if (at == 0) return false;
+    const std::size_t digit = set[at - 1] + 1;
+    std::fill(set.begin() + static_cast<std::ptrdiff_t>(at) - 1, set.end(), digit);
+    return true;
+  };
+  do {
+    for (const bool ascending : {true, false}) {
+      std::vector<Candidate> all;
+      for (const std::size_t kind : set) {
+        if (kind == n - 1) break;
+        all.push_back(kinds[kind]);
+        const auto place = static_cast<std::uint32_t>(all.size());
+        all.back().id = ascending ? place : 10 - place;
+      }
+      try_all(all, {}, {});
+      try_all(all, {.minsources = 2}, KeptClock{{-0.012, 0.012}, 3});
+      ASSERT_FALSE(HasFatalFailure());
+    }
+  } while (next_set());
+  EXPECT_EQ(seen.size(), 6u) << "every outcome must have come up";
+  EXPECT_GE(stood.size(), 11u) << "and every verdict that depends on others";
+  EXPECT_GT(orders, 500'000);
 }
 
 // Premise: more than half of the voters contain the true offset.

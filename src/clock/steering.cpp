@@ -6,15 +6,17 @@
 namespace ntp::clock {
 namespace {
 
-// Time constant of the slew. Short against any poll, so the kernel's clock is hardly worse than the
-// served one; long against the second between corrections, so the loop cannot ring.
+// Time constants of the slew. Of an error that is none of the served clock's own noise: long
+// against the second between corrections, so that the loop cannot ring.
 constexpr double kTimeConstant_s = 4;
+constexpr double kPatience_s = 32;  // of one that may be
 // The kernel rounds what it is told; another program changes more than this (1e-4 ppm).
 constexpr double kSameRate = 1e-10;
 
 }  // namespace
 
-Correction Steering::correct(double error_s, double rate, const SteeringPolicy& policy) noexcept {
+Correction Steering::correct(double error_s, double served_sd_s, double rate,
+                             const SteeringPolicy& policy) noexcept {
   const bool first = updates_ < policy.step_updates || policy.step_updates < 0;
   const bool is_limited = updates_ >= (policy.step_updates < 0 ? 1 : policy.step_updates);
   const double size_s = std::abs(error_s);
@@ -25,7 +27,9 @@ Correction Steering::correct(double error_s, double rate, const SteeringPolicy& 
   if (first && size_s > policy.step_threshold_s) {
     return {.kind = Correction::Kind::step, .step_s = -error_s, .rate = rate};
   }
-  const double slew = std::clamp(-error_s / kTimeConstant_s, -policy.max_slew, policy.max_slew);
+  const double patience_s = size_s > 0 ? kPatience_s * served_sd_s / size_s : kPatience_s;
+  const double constant_s = std::clamp(patience_s, kTimeConstant_s, kPatience_s);
+  const double slew = std::clamp(-error_s / constant_s, -policy.max_slew, policy.max_slew);
   return {.kind = Correction::Kind::slew, .rate = rate + slew};
 }
 

@@ -36,12 +36,15 @@ struct Correction {
   friend bool operator==(const Correction&, const Correction&) = default;
 };
 
-// Call it once a second. Each correction works off a fixed share of the error, so that it never
+// Call it once a second. Each correction works off a share of the error, so that it never
 // overshoots, and whatever another program does to the clock shows up as error the next time.
 class Steering {
  public:
-  // `error_s`: kernel minus served. `rate`: what the served clock gains on the raw one.
-  Correction correct(double error_s, double rate, const SteeringPolicy& policy) noexcept;
+  // `error_s`: kernel minus served. `served_sd_s`: one sigma of the served clock; what may be its
+  // noise is worked off slowly, for the sake of the kernel's frequency. `rate`: what the served
+  // clock gains on the raw one.
+  Correction correct(double error_s, double served_sd_s, double rate,
+                     const SteeringPolicy& policy) noexcept;
 
   // The rate that the kernel was left with, and the one it is found with before the next
   // correction: somebody else steers, too, when they differ.

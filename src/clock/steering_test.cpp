@@ -10,11 +10,12 @@ namespace {
 // A kernel whose clock does what it is told, once a second, against a served clock of `rate`.
 struct Kernel {
   double error_s;
+  double served_sd_s = 0;
   double rate = 0;
   int steps = 0;
 
   Correction second(Steering& steering, double served_rate, const SteeringPolicy& policy) {
-    const auto correction = steering.correct(error_s, served_rate, policy);
+    const auto correction = steering.correct(error_s, served_sd_s, served_rate, policy);
     if (correction.kind == Correction::Kind::refuse) return correction;
     if (correction.kind == Correction::Kind::step) {
       error_s += correction.step_s;
@@ -50,6 +51,21 @@ TEST(Steering, ASlewDecaysWithoutEverChangingItsSign) {
   EXPECT_NEAR(kernel.rate, -35e-6, 1e-9);
 }
 
+TEST(Steering, WhatMayBeTheServedClocksOwnNoiseIsWorkedOffSlowly) {
+  constexpr double kSd_s = 10e-6;
+  for (const double errors : {0.5, 1.0, 3.0, 100.0}) {
+    Steering steering;
+    Kernel kernel{.error_s = errors * kSd_s, .served_sd_s = kSd_s};
+    const double fastest = std::abs(kernel.second(steering, 0, {}).rate);
+    EXPECT_LE(fastest, errors <= 1 ? kSd_s / 31 : kernel.error_s / 3) << errors;
+    for (int i = 0; i < 600; ++i) {
+      kernel.second(steering, 0, {});
+      ASSERT_GE(kernel.error_s, 0) << errors;
+    }
+    EXPECT_LT(kernel.error_s, kSd_s / 1000) << errors;
+  }
+}
+
 TEST(Steering, AnErrorOverTheLimitIsRefusedOnceTheClockWasRight) {
   Steering steering;
   Kernel kernel{.error_s = 0};
@@ -62,19 +78,19 @@ TEST(Steering, AnErrorOverTheLimitIsRefusedOnceTheClockWasRight) {
 
 TEST(Steering, ARefusalEndsTheSlewThatWasUnderWay) {
   Steering steering;
-  for (int i = 0; i < 3; ++i) steering.correct(0.4, 30e-6, {});
-  EXPECT_NE(steering.correct(0.4, 30e-6, {}).rate, 30e-6);
+  for (int i = 0; i < 3; ++i) steering.correct(0.4, 0, 30e-6, {});
+  EXPECT_NE(steering.correct(0.4, 0, 30e-6, {}).rate, 30e-6);
   const Correction refused{.kind = Correction::Kind::refuse, .rate = 30e-6};
-  EXPECT_EQ(steering.correct(2000, 30e-6, {}), refused);
+  EXPECT_EQ(steering.correct(2000, 0, 30e-6, {}), refused);
 }
 
 TEST(Steering, TheLimitHoldsFromTheFirstOrSecondCorrectionWhereStepsAreNotCounted) {
   for (const int step_updates : {0, -1}) {
     Steering steering;
     const SteeringPolicy policy{.step_updates = step_updates};
-    const auto first = steering.correct(5000, 0, policy).kind;
+    const auto first = steering.correct(5000, 0, 0, policy).kind;
     EXPECT_EQ(first, step_updates < 0 ? Correction::Kind::step : Correction::Kind::refuse);
-    EXPECT_EQ(steering.correct(5000, 0, policy).kind, Correction::Kind::refuse);
+    EXPECT_EQ(steering.correct(5000, 0, 0, policy).kind, Correction::Kind::refuse);
   }
 }
 

@@ -71,7 +71,7 @@ constexpr std::array kFields{
     SourceField{
         .option = {.key = "source.iburst", .fallback = "true",
                    .expects = "true or false",
-                   .help = "ask eight times in the first quarter of a minute",
+                   .help = "begin with fourteen questions, seven in the first twelve seconds, instead of four minutes of polls",
                    .reloadable = true},
         .read = [](SourceOptions& s, const Given& g) { read_boolean(g, s.iburst); },
         .show = [](const SourceOptions& s) { return show_boolean(s.iburst); }},
@@ -111,6 +111,14 @@ constexpr std::array kFields{
                    .reloadable = true},
         .read = [](SourceOptions& s, const Given& g) { read_boolean(g, s.noselect); },
         .show = [](const SourceOptions& s) { return show_boolean(s.noselect); }},
+    SourceField{
+        .option = {.key = "source.require", .fallback = "false",
+                   .expects = "true or false",
+                   .help = "the time is not believed unless this source, or another with require, "
+                           "agrees with the majority",
+                   .reloadable = true},
+        .read = [](SourceOptions& s, const Given& g) { read_boolean(g, s.require); },
+        .show = [](const SourceOptions& s) { return show_boolean(s.require); }},
     SourceField{
         .option = {.key = "source.version", .fallback = "4",
                    .expects = "3 or 4",
@@ -157,11 +165,13 @@ void check_source(const SourceEntry& entry, const SourceOptions& source, Problem
                                             source.minpoll, source.maxpoll),
                         .hint = "write both"});
   }
-  if (source.noselect && (source.prefer || source.trust)) {
-    problems.push_back({.where = place_of(entry, "noselect"),
-                        .what = fmt::format("source.noselect contradicts source.{}",
-                                            source.prefer ? "prefer" : "trust"),
-                        .hint = "remove one of them"});
+  if (source.noselect && (source.prefer || source.trust || source.require)) {
+    problems.push_back(
+        {.where = place_of(entry, "noselect"),
+         .what = fmt::format("source.noselect contradicts source.{}", source.prefer  ? "prefer"
+                                                                      : source.trust ? "trust"
+                                                                                     : "require"),
+         .hint = "remove one of them"});
   }
   if (source.mode == SourceMode::pool && parse_ip(source.host)) {
     problems.push_back(

@@ -53,9 +53,9 @@ TEST(SourceFields, HaveTheDefaultsThatTheOptionsStructStates) {
 
 TEST(SourceFields, EachReadsAndShowsAFieldOfItsOwn) {
   const std::pair<const char*, const char*> other[] = {
-      {"address", "a.example:99"}, {"mode", "pool"}, {"max_sources", "3"}, {"iburst", "false"},
-      {"minpoll", "-2"},           {"maxpoll", "7"}, {"prefer", "true"},   {"trust", "true"},
-      {"noselect", "true"},        {"version", "3"}, {"max_delay", "5ms"},
+      {"address", "a.example:99"}, {"mode", "pool"},    {"max_sources", "3"}, {"iburst", "false"},
+      {"minpoll", "-2"},           {"maxpoll", "7"},    {"prefer", "true"},   {"trust", "true"},
+      {"noselect", "true"},        {"require", "true"}, {"version", "3"},     {"max_delay", "5ms"},
   };
   ASSERT_EQ(source_fields().size(), std::size(other));
   for (const auto& [name, text] : other) {

@@ -46,11 +46,12 @@ void ClockSteerer::correct(const clock::KernelReading& reading, const clock::Dec
   const RealTime served = decision.served(reading.raw);
   view_.error_s = seconds(reading.real - served);
   rate_ = decision.served.map.rate;
-  const auto correction = steering_.correct(view_.error_s, rate_, policy);
+  const double sd_s = std::sqrt(decision.clock.offset_var);
+  const auto correction = steering_.correct(view_.error_s, sd_s, rate_, policy);
   const double left_s = std::abs(correction.kind == Kind::step ? 0.0 : view_.error_s);
   status_ = {.synchronised = correction.kind != Kind::refuse,
              .maxerror_s = decision.bound_s + left_s,
-             .esterror_s = std::sqrt(decision.clock.offset_var) + left_s,
+             .esterror_s = sd_s + left_s,
              .leap = correction.kind != Kind::refuse && decision.leap ? decision.leap->kind
                                                                       : wire::Leap::none,
              .tai_offset_s = leaps ? clock::tai_offset_s(*leaps, served).value_or(0) : 0};

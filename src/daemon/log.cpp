@@ -50,10 +50,12 @@ void Log::print(config::LogLevel level, std::string message, Fields fields) {
   const std::string line = control::format_line(event, format_.load(std::memory_order_relaxed),
                                                 std::chrono::seconds(os::utc_offset_s(unix_s))) +
                            "\n";
-  pollfd reader{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
-  const bool ready = ::poll(&reader, 1, reader_sleeps_ ? 0 : kPatience_ms) > 0;
-  reader_sleeps_.store(!ready, std::memory_order_relaxed);
-  if (!ready) return;
+  if (!is_file_) {
+    pollfd reader{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
+    const bool ready = ::poll(&reader, 1, reader_sleeps_ ? 0 : kPatience_ms) > 0;
+    reader_sleeps_.store(!ready, std::memory_order_relaxed);
+    if (!ready) return;
+  }
   (void)!::write(STDOUT_FILENO, line.data(), line.size());
 }
 

@@ -2,12 +2,15 @@
 // path.
 #pragma once
 
+#include <unistd.h>
+
 #include <atomic>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "config/settings.h"
+#include "os/text_file.h"
 
 namespace ntp::daemon {
 
@@ -28,6 +31,7 @@ class Log {
   void write(config::LogLevel level, std::string message, Fields fields);
   void print(config::LogLevel level, std::string message, Fields fields);
 
+  const bool is_file_ = os::is_regular_file(STDOUT_FILENO);  // which takes every line at once
   std::atomic<bool> reader_sleeps_{false};  // it did not take the last line: no more waiting
   std::atomic<config::LogLevel> level_{config::LogLevel::info};
   std::atomic<config::LogFormat> format_{config::LogFormat::text};

@@ -38,8 +38,10 @@
 namespace ntp::daemon {
 namespace {
 
-// A signal that arrives just before poll(2) is seen this much later at worst.
+// A signal that arrives just before poll(2) is seen this much later at worst. The single thread has
+// no notes of others to collect and wakes once a second for its clock anyway.
 constexpr std::chrono::milliseconds kLongestWait{250};
+constexpr std::chrono::seconds kLongestWaitAlone{1};
 constexpr std::chrono::seconds kNeighbourLook{1};
 constexpr std::chrono::seconds kRetry{5};  // of a health channel or HTTP that could not be had
 constexpr std::chrono::minutes kSharedAtMost{5};        // before a neighbour on our port is a fault
@@ -83,6 +85,7 @@ class ServerProcess {
   void watch_workers();
   void arm_housekeeping();
   void housekeeping();
+  std::chrono::nanoseconds longest_wait() const;
   void print_requests();
   void tell_suppressed(const control::LogLimiter::Permit& permit) const;
   void answer_health(const HealthQuestion& question, const HealthChannel::Answer& answer);
@@ -211,8 +214,10 @@ void ServerProcess::watch_workers() {
   worker_watches_.clear();
   if (plan_.per_endpoint > 0) return;
   for (Worker* worker : workers_.all()) {
-    worker_watches_.push_back(
-        loop_.watch(worker->fd(), POLLIN, [worker](short) { worker->serve_ready(); }));
+    worker_watches_.push_back(loop_.watch(worker->fd(), POLLIN, [this, worker](short) {
+      worker->serve_ready();
+      print_requests();
+    }));
   }
 }
 
@@ -228,9 +233,14 @@ std::expected<void, StartFailure> ServerProcess::start_threads() {
   return {};
 }
 
+std::chrono::nanoseconds ServerProcess::longest_wait() const {
+  if (plan_.per_endpoint == 0) return kLongestWaitAlone;
+  return kLongestWait;
+}
+
 void ServerProcess::arm_housekeeping() {
   http_retry_ = loop_.add_timer([this](RawTime) { open_http(Try::again); });
-  loop_.every(kLongestWait, [this](RawTime) { housekeeping(); });
+  loop_.every(longest_wait(), [this](RawTime) { housekeeping(); });
   loop_.every(kRetry, [this](RawTime) {
     if (!health_) open_health_channel(Try::again);
   });
@@ -466,7 +476,7 @@ int ServerProcess::run() {
   os::notify_systemd("READY=1\nSTATUS=serving");
   log_.info("ready", {{"start", fmt::format("{:.1f}ms", seconds(loop_.now() - started_) * 1e3)}});
   while (!os::stop_requested()) {
-    loop_.run_once(kLongestWait);
+    loop_.run_once(longest_wait());
     if (os::take_reload_request()) reload();
   }
   stop();

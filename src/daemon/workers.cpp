@@ -1,6 +1,7 @@
 #include "daemon/workers.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::chrono::seconds kStalled{3};
 constexpr std::chrono::milliseconds kLongestDrain{200};
+constexpr int kGrace_ms = 1;
 
 // What happened, and what to do about it.
 StartFailure explain(const os::Error& error, const Endpoint& endpoint) {
@@ -181,9 +183,13 @@ void Workers::retire(std::span<Group* const> groups) {
                               static_cast<std::uint32_t>(group.workers.size()));
   };
   const RawTime deadline = os::raw_now() + kLongestDrain;
+  const bool any_stays = groups.size() < groups_.size();
+  bool is_handed_over = any_stays;
   for (Group* group : groups) {
     steer_past_ours(*group);
-    const bool leave = !group->adopted && !is_shared(*group);
+    const bool shared = is_shared(*group);
+    const bool leave = any_stays && !group->adopted && !shared;
+    is_handed_over = is_handed_over || shared;
     for (const auto& worker : group->workers) {
       worker->tell_to_stop(deadline, leave ? Worker::Leave::yes : Worker::Leave::no);
     }
@@ -191,7 +197,7 @@ void Workers::retire(std::span<Group* const> groups) {
   for (Group* group : groups) {
     for (const auto& worker : group->workers) worker->stop();
   }
-  os::wait_for_datagrams_in_flight();
+  if (is_handed_over) wait_for_datagrams_in_flight();
   // Each socket is looked into once more just before it is closed. The kernel then puts the group's
   // last member, a successor's, into its place: what was steered behind ours is one further down.
   for (Group* group : groups) {
@@ -202,6 +208,12 @@ void Workers::retire(std::span<Group* const> groups) {
       steer_past_ours(*group);
     }
   }
+}
+
+// A busy kernel takes seconds for its grace period, which only a handover is worth.
+void Workers::wait_for_datagrams_in_flight() const {
+  if (plan_.calls == os::Calls::many) return os::wait_for_datagrams_in_flight();
+  ::poll(nullptr, 0, kGrace_ms);  // without a system call that small kernels lack
 }
 
 void Workers::stop() {

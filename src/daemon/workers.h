@@ -78,6 +78,7 @@ class Workers {
   bool is_shared(const Group& group) const;
   void steer(Group& group) const;
   void retire(std::span<Group* const> groups);
+  void wait_for_datagrams_in_flight() const;
 
   const Served& served_;
   Plan plan_;

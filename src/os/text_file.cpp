@@ -46,4 +46,9 @@ std::expected<void, Error> replace_text_file(const std::string& path, std::strin
   return {};
 }
 
+bool is_regular_file(int fd) noexcept {
+  struct stat status{};
+  return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 }  // namespace ntp::os

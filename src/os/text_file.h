@@ -17,4 +17,7 @@ std::expected<std::string, Error> read_text_file(const std::string& path, std::s
 // the file may be empty or torn.
 std::expected<void, Error> replace_text_file(const std::string& path, std::string_view text);
 
+// Neither a pipe nor a terminal: nobody reads it who could fall asleep.
+bool is_regular_file(int fd) noexcept;
+
 }  // namespace ntp::os

@@ -1,10 +1,15 @@
 #include "os/text_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <filesystem>
+
+#include "os/fd.h"
 
 namespace ntp::os {
 namespace {
@@ -35,6 +40,17 @@ TEST_F(TextFile, ErrorsNameThePath) {
   EXPECT_EQ(read_text_file(folder + "/pipe", 9).error().code, EINVAL) << "and nobody waits";
   EXPECT_EQ(replace_text_file(folder + "/none/a", "x").error().code, ENOENT);
   EXPECT_FALSE(replace_text_file(folder, "x").has_value()) << "a folder stands there";
+}
+
+TEST_F(TextFile, IsToldFromWhatAReaderStandsBehind) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  const Fd reader(ends[0]);
+  const Fd writer(ends[1]);
+  const Fd file(::open((folder + "/log").c_str(), O_WRONLY | O_CREAT, 0600));
+  EXPECT_TRUE(is_regular_file(file.get()));
+  EXPECT_FALSE(is_regular_file(writer.get()));
+  EXPECT_FALSE(is_regular_file(-1));
 }
 
 }  // namespace

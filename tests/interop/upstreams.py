@@ -6,6 +6,9 @@ from world import FakeKernel, Server, ask, daemon, no_clock, request, run, until
 
 STA_UNSYNC = 0x40
 FOLLOWED = ("selected", "combined")
+# Of who follows ours over a wire of some 50 us, asking every second or sixteen. On a machine that is busy with other work a
+# program loses its processor for longer than that now and then, but not whenever it asks.
+GOOD_S = 0.005
 
 
 class Chronyd:
@@ -38,6 +41,13 @@ class Chronyd:
         """What it says of itself: chronyc's fields by name."""
         status, text = run(["chronyc", "-h", self.control, "-n", "tracking"], self.package.environment(), 10)
         return dict(re.findall(r"(?m)^(.+?) +: (.*)$", text)) if status == 0 else {}
+
+    def errors(self):
+        """The offset that it found last, by how much its time is ahead of the machine's, and its root distance, all in seconds."""
+        said = self.tracking()
+        number = lambda key: float(said[key].split()[0])
+        ahead_s = number("System time") * (1 if "slow" in said["System time"] else -1)
+        return number("Last offset"), ahead_s, number("Root delay") / 2 + number("Root dispersion")
 
 
 class Ours:
@@ -90,10 +100,10 @@ class Seen:
 
 
 class Watch:
-    """Asks a server again and again and holds what it says against the machine's clock."""
+    """Asks a server again and again and holds what it says against the machine's clock, or one that is `ahead_s` of it."""
 
-    def __init__(self, address, exchanges=8, pause_s=0.1):
-        self.address, self.exchanges, self.pause_s = address, exchanges, pause_s
+    def __init__(self, address, exchanges=8, pause_s=0.1, ahead_s=0.0):
+        self.address, self.exchanges, self.pause_s, self.ahead_s = address, exchanges, pause_s, ahead_s
         self.seen, self.silent, self.stopped = [], 0, threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
 
@@ -105,8 +115,8 @@ class Watch:
         bound = lambda r: r.root_delay / 2 + r.root_dispersion
         told = [r for r in replies if r.leap != 3]
         best = min(told or replies, key=lambda r: r.received - r.sent)
-        inside = all(r.sent - bound(r) <= r.time <= r.received + bound(r) for r in told)
-        self.seen.append(Seen(best.time - (best.sent + best.received) / 2, bound(best), bool(told), inside))
+        inside = all(r.sent - bound(r) <= r.time - self.ahead_s <= r.received + bound(r) for r in told)
+        self.seen.append(Seen(best.time - self.ahead_s - (best.sent + best.received) / 2, bound(best), bool(told), inside))
 
     def _run(self):
         while not self.stopped.wait(self.pause_s):
@@ -136,31 +146,51 @@ class Watch:
                 f"largest {worst * 1e6:.0f} us, median bound {bound * 1e6:.0f} us, {self.silent} without an answer")
 
 
-def follows(lab, name, upstream_v4, upstream_v6, stratum):
-    """Ours behind both addresses of one daemon, one after the other."""
+def bound_of(reply):
+    return reply.root_delay / 2 + reply.root_dispersion
+
+
+def follows(lab, name, upstream_v4, upstream_v6, stratum, ahead_s=0.0):
+    """Ours behind both addresses of one daemon, one after the other; the head of the row is `ahead_s` of the machine's clock."""
     for family, address in (("4", upstream_v4), ("6", upstream_v6)):
         with Ours(lab, f"{name}{family}", [address]) as ours:
             ours.until_synchronised()
-            with Watch(ours.node.v4, pause_s=0) as watch:
+            with Watch(ours.node.v4, pause_s=0, ahead_s=ahead_s) as watch:
                 ours.until_verdict(address, FOLLOWED)
                 # A daemon that has just started says little of itself.
                 ours.until(lambda: len(watch.seen) >= 20 and watch.seen[-1].bound_s < 0.05, f"a good bound: {watch.describe()}", 60)
+                ours.until(lambda: abs(watch.seen[-1].error_s) < GOOD_S, f"a good time: {watch.describe()}")
             reply = ask(ours.node.v4)
             assert reply.stratum == stratum and not watch.broken(), (reply.stratum, watch.describe())
+            assert len(watch.seen) >= 20 and watch.silent == 0, watch.describe()
             assert family == "6" or reply.refid == socket.inet_aton(address), reply.refid
 
 
 def chronyd_both_ways(lab, package):
-    """Ours → chronyd → ours; chronyd says itself whom it follows."""
-    for family, address in (("4", lab.synced.v4), ("6", lab.synced.v6)):
-        peer = Chronyd(lab, package, f"way{family}", f"server {address} iburst minpoll 0 maxpoll 0")
+    """Ours → chronyd → ours; chronyd says itself whom it follows and how well. The head is ahead of the machine's clock, with
+    which chronyd starts: who is right has learned it. Its own clock exists in its memory only (-x), and it serves that."""
+    ahead_s = lab.ahead.kernel.get("step_ns") / 1e9
+    for family, address in (("4", lab.ahead.v4), ("6", lab.ahead.v6)):
+        peer = Chronyd(lab, package, f"way{family}", f"server {address} iburst minpoll 0 maxpoll 0", "makestep 0.1 1")
         peer.start()
         with peer.running:
             until(lambda: peer.tracking().get("Leap status") == "Normal", 30, f"chronyd's synchronisation: {peer.tracking()} {peer.said()}")
             tracking = peer.tracking()
             assert tracking["Stratum"] == "4" and (family == "6" or f"({address})" in tracking["Reference ID"]), tracking
+            ours_s = lab.ahead.kernel.get("maxerror_us") / 1e6  # no nearer to the truth than ours says of itself, nor much further
+
+            def is_good():
+                last_s, shift_s, distance_s = peer.errors()
+                return abs(last_s) < GOOD_S and abs(shift_s - ahead_s) < GOOD_S and ours_s < distance_s < ours_s + 0.02
+            try:
+                until(is_good, 30)
+            except AssertionError:
+                raise AssertionError(f"last offset, shift, distance {peer.errors()}; wanted about 0, {ahead_s}, {ours_s}") from None
+            with Watch(peer.node.v4, ahead_s=ahead_s) as watch:
+                until(lambda: len(watch.seen) >= 20, 30)
+            assert not watch.broken() and abs(watch.seen[-1].error_s) < GOOD_S and watch.silent == 0, watch.describe()
             if family == "4":
-                follows(lab, "behind", peer.node.v4, peer.node.v6, 5)
+                follows(lab, "behind", peer.node.v4, peer.node.v6, 5, ahead_s)
 
 
 def ntpd_rs_both_ways(lab, package):
@@ -179,6 +209,14 @@ def ntpd_rs_both_ways(lab, package):
         # It says for each source that it has one; then the stratum, which is ours and one.
         until(lambda: all(f"{word}:123 (" in (text := status()) for word in (lab.synced.v4, f"[{lab.synced.v6}]")) and "Stratum: 4" in text, 60,
               f"both: {status()}\n{said()}")
+        text, ours_s = status(), lab.synced.kernel.get("maxerror_us") / 1e6
+        numbers = lambda pattern: [float(number) for number in re.findall(pattern, text)]
+        offsets, theirs = numbers(r"\): ([-+][\d.]+)±"), numbers(r"root dispersion: ([\d.]+)s")
+        assert len(offsets) == 2 and all(abs(offset) < GOOD_S for offset in offsets), text
+        assert len(theirs) == 2 and all(ours_s < dispersion < ours_s + 0.02 for dispersion in theirs), text
+        # Its own mixes the two sources' as if their errors were independent.
+        distance_s = numbers(r"Dispersion: ([\d.]+)s")[0] + numbers(r"Dispersion: .* Delay: ([\d.]+)s")[0] / 2
+        assert ours_s / 2 < distance_s < ours_s + 0.02, text
         follows(lab, "behind-rs", node.v4, node.v6, 5)
 
 

@@ -66,6 +66,10 @@ class Health(unittest.TestCase):
         kernel, server = self.start()
         server.stop(signal.SIGKILL)
         self.expect(server, 1, "unhealthy: no ntp-server answers here")
+        path = server.environment["NTP_SERVER_HEALTH_SOCKET"]
+        self.assertTrue(os.path.exists(path), "it could not clear up")
+        _, successor = self.start(environment={"NTP_SERVER_HEALTH_SOCKET": path})
+        self.expect(successor, 0, "^healthy")
 
     def test_nobody_at_a_later_place_vouches_for_one_that_died_or_froze(self):
         """Found by review: each failure but "no such file" used to lead on to the next place."""

@@ -106,6 +106,16 @@ class Lifecycle(unittest.TestCase):
             self.assertGreaterEqual(new.metric("ntp_server_received_packets_total"), 1900)
             new.stop()
 
+    def test_the_single_thread_sleeps_for_a_second_when_nobody_asks(self):
+        server = self.server("--threads", "0", "--http", "off")
+
+        def wakes():
+            return int(re.search(r"(?m)^voluntary_ctxt_switches:\s+(\d+)", read(f"/proc/{server.process.pid}/status"))[1])
+
+        before = wakes()
+        time.sleep(4)
+        self.assertLessEqual(wakes() - before, 16, "in four seconds: three timers of a second each, one of five")
+
     def test_kill_9_leaves_nothing_that_keeps_the_next_one_from_starting(self):
         starts, first_replies = [], []
         for _ in range(5):

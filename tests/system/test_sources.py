@@ -14,10 +14,10 @@ class Sources(unittest.TestCase):
         self.addCleanup(server.__exit__)
         return kernel, server
 
-    def downstream(self, *numbers, more="", threads="1", **fields):
+    def downstream(self, *numbers, more="", last="", threads="1", **fields):
         kernel = FakeKernel(LIBRARY, status=STA_UNSYNC, maxerror_us=16_000_000, **fields)
         text = f"[server]\nlisten = ['{BELOW}:123']\n{more}"
-        text += "".join(f"[[source]]\naddress = '127.0.7.{n}'\nminpoll = -2\nmaxpoll = 0\n" for n in numbers)
+        text += "".join(f"[[source]]\naddress = '127.0.7.{n}'\nminpoll = -2\nmaxpoll = 0\n" for n in numbers) + last
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml")
         os.chmod(self.file.name, 0o644)
         self.file.write(text)
@@ -134,6 +134,27 @@ class Sources(unittest.TestCase):
                     self.within_bound(reply)
             server.stop()
 
+    def test_a_host_whose_clock_is_slewed_by_500_ppm_moves_nothing(self):
+        """In a dozen seconds that makes six milliseconds; what is served stays with the sources."""
+        self.upstream(1)
+        for threads, ppm in (("1", 500), ("0", -500)):
+            kernel, server = self.downstream(1, threads=threads, settable=1)
+            self.synchronised(server)
+            kernel.set(raw_ns=time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW), real_ns=time.time_ns(), freq=ppm << 16)
+            deadline, worst = time.monotonic() + 12, 0
+            while time.monotonic() < deadline:
+                replies = [ask(BELOW) for _ in range(8)]
+                for reply in replies:
+                    self.assertEqual(reply.leap, 0)
+                    self.within_bound(reply)
+                best = min(replies, key=lambda r: r.received - r.sent)
+                worst = max(worst, abs(best.time - (best.sent + best.received) / 2))
+                time.sleep(0.1)
+            self.assertGreater(abs(kernel.error()), 0.005, "the host's clock has gone away")
+            self.assertLess(worst, 0.003, "and the served one has not followed")
+            self.assertAlmostEqual(server.status()["clock"]["host_offset_s"], kernel.error(), delta=0.003)
+            server.stop()
+
     def test_a_host_that_is_wrong_from_the_start_is_not_believed(self):
         self.upstream(1)
         kernel, server = self.downstream(1, step_ns=-400 * 86400 * 10**9)
@@ -202,6 +223,16 @@ class Sources(unittest.TestCase):
         upstream.set(status=STA_UNSYNC, fails=0)  # now it serves LOCL at stratum 10: still a time, but another state
         upstream.set(maxerror_us=16_000_000)
         until_answer(lambda r: r.stratum == 11, 15.0, "its stratum is passed on", host=BELOW)
+
+    def test_a_required_source_is_waited_for(self):
+        """The grace of ten minutes is for a clock that has known the time: without the required source none ever has."""
+        self.upstream(1)
+        kernel, server = self.downstream(1, 2, last="require = true\n")
+        until(lambda: any(s["verdict"] == "required_missing" for s in server.status()["sources"]), 15.0, "that it is missed")
+        self.assertEqual(ask(BELOW).leap, 3)
+        self.upstream(2)
+        self.synchronised(server, 2)
+        self.within_bound(ask(BELOW))
 
     def test_minsources_are_waited_for(self):
         self.upstream(1)
