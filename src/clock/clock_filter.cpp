@@ -189,7 +189,8 @@ void ClockFilter::notice_shorter_route(const Sample& sample,
   const double shorter = shortest_.minimum() - sample.delay_s;
   if (shorter < 2 * queueing + 3 * sample.precision_s) return;
   const double innovation = sample.offset_s - expected.offset_s;
-  if (innovation * innovation > 9 * (expected.offset_var + queueing * queueing)) {
+  const double noise = std::min(3 * queueing, shorter / 4);
+  if (innovation * innovation > 9 * expected.offset_var + noise * noise) {
     bank_.anchor(0, expected.offset_var + shorter * shorter / 4);
   }
   shortest_.restart(seconds(sample.at - first_), sample.delay_s, 0);

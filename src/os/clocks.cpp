@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "os/kernel_clock.h"
+#include "os/read_beside_raw.h"
 
 namespace ntp::os {
 namespace {
@@ -25,30 +26,21 @@ double adjtime_remaining_s() noexcept {
   return ::adjtimex(&kernel) >= 0 ? static_cast<double>(kernel.offset) * 1e-6 : 0.0;
 }
 
-// The clocks as of one moment: readings between which the processor was taken away would look like
-// a step or a sleep, so they are repeated.
-void read_together(clock::KernelReading& reading) noexcept {
-  constexpr std::chrono::microseconds kTogether{200};
-  constexpr int kTries = 10;
-  for (int i = 0; i < kTries; ++i) {
-    const RawTime begin = raw_now();
-    reading.real = real_now();
-    reading.raw = raw_now();
-    reading.boot_lead = boot_lead();
-    if (raw_now() - begin < kTogether) return;
-  }
-}
-
 }  // namespace
 
 RealTime real_now() noexcept { return RealTime(read_clock(CLOCK_REALTIME)); }
 RawTime raw_now() noexcept { return RawTime(read_clock(CLOCK_MONOTONIC_RAW)); }
 
+Instant now() noexcept {
+  const auto [real, raw] = read_beside_raw(real_now, raw_now);
+  return {.real = real, .raw = raw};
+}
+
 std::chrono::nanoseconds boot_lead() noexcept {
   timespec boot{};
   if (::clock_gettime(CLOCK_BOOTTIME, &boot) != 0) return {};
-  return std::chrono::seconds(boot.tv_sec) + std::chrono::nanoseconds(boot.tv_nsec) -
-         raw_now().time_since_epoch();
+  const auto [lead, raw] = read_beside_raw([] { return read_clock(CLOCK_BOOTTIME); }, raw_now);
+  return lead - raw.time_since_epoch();
 }
 
 int measure_precision() noexcept {
@@ -81,7 +73,10 @@ clock::KernelReading read_kernel_clock() noexcept {
     reading.rate = rate_in_force(kernel.tick, kernel.freq);
     reading.offset_s += adjtime_remaining_s();
   }
-  read_together(reading);
+  const Instant together = now();
+  reading.real = together.real;
+  reading.raw = together.raw;
+  reading.boot_lead = boot_lead();
   return reading;
 }
 

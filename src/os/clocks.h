@@ -8,7 +8,8 @@ namespace ntp::os {
 
 RealTime real_now() noexcept;
 RawTime raw_now() noexcept;
-inline Instant now() noexcept { return {.real = real_now(), .raw = raw_now()}; }
+// Both as of one moment (read_beside_raw.h).
+Instant now() noexcept;
 // CLOCK_BOOTTIME - CLOCK_MONOTONIC_RAW: jumps by the length of a suspend, during which RAW stands
 // still. 0 where the kernel (or a simulator) has no CLOCK_BOOTTIME.
 std::chrono::nanoseconds boot_lead() noexcept;
