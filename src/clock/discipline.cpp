@@ -56,6 +56,7 @@ Decision Discipline::update(const Moment& now, std::span<const Candidate> candid
     held_ = combiner_.combine(now.raw, sources, out.selection);
     running_ = held_->clock;
     formed_by_ = out.selection.agreeing;
+    remember_who(sources, out.selection);
     votes_ = {};
     for (std::size_t i = 0; i < sources.size(); ++i) {
       if (!is_truechimer(out.selection.verdicts[i].standing)) continue;
@@ -134,9 +135,34 @@ bool Discipline::pass_leap(RawTime now) noexcept {
   return true;
 }
 
+// By number, not by `trust`: who is outvoted by one trusted source may well be right when that one
+// is gone.
+void Discipline::remember_who(std::span<const Candidate> sources, const Selection& selection) {
+  const bool by_number = 2 * selection.agreeing > selection.voters;
+  std::vector<std::uint32_t> outvoted;
+  formers_.clear();
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const Standing standing = selection.verdicts[i].standing;
+    if (is_truechimer(standing)) {
+      formers_.push_back(sources[i].id);
+    } else if (sources[i].outvoted || (by_number && standing == Standing::falseticker)) {
+      outvoted.push_back(sources[i].id);
+    }
+  }
+  outvoted_ = std::move(outvoted);
+}
+
 std::vector<Candidate> Discipline::with_history(std::span<const Candidate> candidates) const {
   std::vector<Candidate> sources(candidates.begin(), candidates.end());
+  const auto is_among = [](const std::vector<std::uint32_t>& ids, const Candidate& c) {
+    return std::ranges::find(ids, c.id) != ids.end();
+  };
+  // Who outvoted them is configured no more: then there is nobody to wait for.
+  const bool may_return =
+      std::ranges::any_of(sources, [&](const Candidate& c) { return is_among(formers_, c); });
   for (Candidate& c : sources) {
+    c.formed = held_ && is_among(formers_, c);
+    c.outvoted = held_ && may_return && is_among(outvoted_, c);
     c.last = Standing::waiting;
     for (const Verdict& v : last_) {
       if (v.id == c.id) c.last = v.standing;
