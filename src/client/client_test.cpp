@@ -65,6 +65,8 @@ class World {
 
   void tell(const std::string& host, double offset_s) { offsets_[host] = offset_s; }
 
+  std::string kiss{};  // what all of them answer instead of the time
+
   bool silent = false;
   std::map<AssociationId, Transmit> asked{};  // the last question
 
@@ -84,10 +86,15 @@ class World {
     reply.reftime = NtpTimestamp::from(theirs - 10s);
     reply.root_delay = NtpShort::rounded_up(0.001);
     reply.root_dispersion = NtpShort::rounded_up(0.001);
+    if (!kiss.empty()) {
+      reply.leap = wire::Leap::unknown;
+      reply.stratum = 0;
+      for (const char c : kiss) reply.refid = reply.refid << 8 | static_cast<std::uint8_t>(c);
+    }
     const auto bytes = octets_of(reply);
     const auto reject =
         client.on_datagram(out.association, bytes, out.transmit.to, now_ + 450us + extra, moment());
-    EXPECT_FALSE(reject) << describe(*reject);
+    EXPECT_EQ(reject.has_value(), !kiss.empty()) << describe(*reject);
   }
 
   SeededRandom random_{7};
@@ -194,6 +201,23 @@ TEST(Client, BeginsAnewAfterTheMachineSlept) {
   world.run(20s);
   EXPECT_GE(world.source("192.0.2.7").association.questions, asked + 6) << "a burst";
   EXPECT_TRUE(world.client.decision().synchronised);
+}
+
+// So does ntpd after its start and after a step: it has no time, and what it said before may be
+// wrong.
+TEST(Client, DoesNotGoOnBelievingAServerThatSaysInitOrStep) {
+  for (const char* code : {"INIT", "STEP"}) {
+    World world({{"192.0.2.7", 0.0}});
+    world.run(600s);
+    ASSERT_EQ(world.client.decision().state, ClockState::synchronised);
+    world.kiss = code;
+    world.run(300s);
+    EXPECT_EQ(world.source("192.0.2.7").verdict.standing, clock::Standing::unsynchronised) << code;
+    EXPECT_EQ(world.client.decision().state, ClockState::holdover) << code;
+    world.kiss.clear();
+    world.run(300s);
+    EXPECT_EQ(world.client.decision().state, ClockState::synchronised) << code;
+  }
 }
 
 TEST(Client, ForgetsASourceThatIsConfiguredAway) {
