@@ -21,7 +21,9 @@ constexpr int kPrecision = -24;
 // of the time; all of them at the same rate.
 class World {
  public:
-  explicit World(const std::map<std::string, double>& offsets) : offsets_(offsets) {
+  explicit World(const std::map<std::string, double>& offsets,
+                 const clock::ClockFilter::Memory& memory = {})
+      : offsets_(offsets), client(moment(), kPrecision, memory) {
     for (const auto& [host, offset_s] : offsets_) {
       settings_.sources.push_back({.host = host, .maxpoll = 8});
     }
@@ -43,6 +45,7 @@ class World {
     client.on_timer(moment(), random_);
   }
 
+  void skip(std::chrono::nanoseconds span) { now_ += span; }
   void sleep(std::chrono::nanoseconds span) { boot_lead_ += span; }
   void configure(const ClientSettings& settings) { client.configure(settings, now_, random_); }
   const ClientSettings& settings() const { return settings_; }
@@ -105,7 +108,7 @@ class World {
   std::vector<Tracked> tracked_{};
 
  public:
-  Client client{moment(), kPrecision};
+  Client client;
 };
 
 TEST(Client, ServesNoTimeBeforeAnybodyHasTold) {
@@ -217,6 +220,19 @@ TEST(Client, DoesNotGoOnBelievingAServerThatSaysInitOrStep) {
     world.kiss.clear();
     world.run(300s);
     EXPECT_EQ(world.client.decision().state, ClockState::synchronised) << code;
+  }
+}
+
+// The program has run for a month without a source; meanwhile the oscillator may have gone anywhere
+// that its wander allows.
+TEST(Client, WhatItRemembersOfTheOscillatorAges) {
+  for (const auto age : {0h, 720h}) {
+    World world({{"192.0.2.7", 0.0}}, {.rate = 1e-6, .rate_sd = 1e-9, .wander = 1e-18});
+    world.skip(age);
+    world.run(1s);
+    const auto estimate = world.source("192.0.2.7").estimate;
+    ASSERT_TRUE(estimate);
+    EXPECT_NEAR(std::sqrt(estimate->rate_var), age > 0h ? 1.6e-6 : 1e-9, age > 0h ? 1e-7 : 5e-9);
   }
 }
 

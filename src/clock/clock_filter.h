@@ -23,6 +23,8 @@ class ClockFilter {
     double rate = 0;
     double rate_sd = 0;  // 0: nothing is known
     double wander = 0;   // 0: likewise
+
+    Memory after(double elapsed_s) const noexcept;  // what is left of it
   };
 
   ClockFilter() noexcept = default;
