@@ -68,6 +68,7 @@ Decision Discipline::update(const Moment& now, std::span<const Candidate> candid
   Judgement judgement = judge(now.raw, out.selection, policy);
   out.synchronised =
       judgement.state == ClockState::synchronised || judgement.state == ClockState::holdover;
+  out.was_told = held_.has_value();
   out.server.precision = static_cast<std::int8_t>(precision_);
   out.server.at = now.raw;
   out.server.boot_lead = now.boot_lead;

@@ -78,6 +78,7 @@ struct Moment {
 struct Decision {
   ClockState state = ClockState::cold;
   bool synchronised = false;  // in state synchronised or holdover
+  bool was_told = false;      // sources have told the time since the start or the last sleep
   std::string reason{};       // of the state, in words
   Selection selection{};
   std::vector<Verdict> verdicts{};  // one per candidate; offsets relative to the served clock
