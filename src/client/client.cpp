@@ -113,6 +113,7 @@ std::vector<clock::Candidate> Client::candidates(
       c.reference = last.refid;
       // Then it is this server itself, asked by an address that NAT gives it.
       c.loop = orphan_id_ != 0 && last.refid == orphan_id_;
+      c.held_back = filter.is_held_back();
       c.samples = static_cast<int>(std::min<std::uint64_t>(filter.samples(), 1'000'000));
     }
     if (active.refused == Reject::loop) c.loop = true;

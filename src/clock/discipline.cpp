@@ -32,6 +32,17 @@ int unheard(const Selection& selection) noexcept {
       std::ranges::count(selection.verdicts, Standing::waiting, &Verdict::standing));
 }
 
+LeapVotes votes_of(std::span<const Candidate> sources, const Selection& selection) noexcept {
+  LeapVotes votes;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (!is_truechimer(selection.verdicts[i].standing)) continue;
+    votes.all += 1;
+    votes.insert += sources[i].leap == wire::Leap::insert ? 1 : 0;
+    votes.remove += sources[i].leap == wire::Leap::remove ? 1 : 0;
+  }
+  return votes;
+}
+
 // Who has followed us needs some time to notice that we have begun anew, and to choose another.
 bool may_yet_lead(Standing s) noexcept { return s == Standing::loop || s == Standing::waiting; }
 
@@ -53,17 +64,16 @@ Decision Discipline::update(const Moment& now, std::span<const Candidate> candid
   out.selection = select(now.raw, sources, rules, kept(now.raw, sources));
   contested_ = out.selection.outcome == Outcome::contested;
   if (out.selection.outcome == Outcome::selected && !is_hasty(now.raw, out.selection)) {
+    const bool is_first = !held_;
     held_ = combiner_.combine(now.raw, sources, out.selection);
     running_ = held_->clock;
-    formed_by_ = out.selection.agreeing;
-    remember_who(sources, out.selection);
-    votes_ = {};
-    for (std::size_t i = 0; i < sources.size(); ++i) {
-      if (!is_truechimer(out.selection.verdicts[i].standing)) continue;
-      votes_.all += 1;
-      votes_.insert += sources[i].leap == wire::Leap::insert ? 1 : 0;
-      votes_.remove += sources[i].leap == wire::Leap::remove ? 1 : 0;
+    // In an outage they fall silent one by one; the last of them has made nothing alone.
+    if (is_first || out.selection.agreeing >= formed_by_ || held_->newest > formed_at_) {
+      formed_by_ = out.selection.agreeing;
+      formed_at_ = held_->newest;
+      remember_who(sources, out.selection);
     }
+    votes_ = votes_of(sources, out.selection);
   }
   Judgement judgement = judge(now.raw, out.selection, policy);
   out.synchronised =

@@ -141,6 +141,7 @@ class Discipline {
   std::optional<Estimate> running_{};  // what is served: held_ or, among orphans, the leader's
   bool leads_ = false;                 // orphans, as of the last decision
   int formed_by_ = 0;
+  RawTime formed_at_{};                    // the newest sample then
   bool contested_ = false;                 // the last outcome of the selection
   std::vector<std::uint32_t> formers_{};   // the sources that made held_
   std::vector<std::uint32_t> outvoted_{};  // falsetickers then or before, and never right since

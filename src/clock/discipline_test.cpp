@@ -246,6 +246,23 @@ TEST(Discipline, WhoeverIsBackFirstDoesNotWinAgainstTheClockThatThreeMade) {
   EXPECT_LT(std::abs(world.error_s()), 0.004);
 }
 
+TEST(Discipline, TheLastToFallSilentHasNotMadeTheClockAlone) {
+  World world(4);
+  world.run(600);
+  // Nobody answers any more; for a while that is not yet noticed, and ends with one after the
+  // other.
+  for (auto& s : world.all) s.reachable = false;
+  for (std::size_t gone = 0; gone <= 4; ++gone) {
+    world.elapsed_s += 1;
+    auto now = world.candidates();
+    for (std::size_t i = gone; i < now.size(); ++i) now[i].reachable = true;
+    world.clock.update({world.raw(), world.truth() + 5s, {}}, now, world.policy, nullptr);
+  }
+  world.all[3].reachable = true;
+  world.all[3].lie_s = 0.3;
+  EXPECT_EQ(world.tick().state, ClockState::unsynchronised) << world.last.reason;
+}
+
 TEST(Discipline, AStepThatAllSourcesSeeIsFollowedAtOnce) {
   World world;
   world.run(3600);

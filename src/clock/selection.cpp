@@ -171,6 +171,22 @@ bool are_outvoted(const std::vector<Voter>& voters,
                      [&](const Voter& v) { return candidates[v.index].outvoted; });
 }
 
+// Nobody that is heard still says what is estimated of him.
+bool are_held_back(const std::vector<Voter>& voters,
+                   std::span<const Candidate> candidates) noexcept {
+  return std::all_of(voters.begin(), voters.end(),
+                     [&](const Voter& v) { return candidates[v.index].held_back; });
+}
+
+void leave_out(Selection& selection, const std::vector<Voter>& outvoted,
+               const std::optional<KeptClock>& kept) noexcept {
+  for (const Voter& v : outvoted) {
+    Verdict& verdict = selection.verdicts[v.index];
+    verdict.standing = Standing::falseticker;
+    if (kept) verdict.majority = kept->offset;
+  }
+}
+
 // Of those that made the kept clock somebody is there no more, but may come back.
 bool is_any_absent(std::span<const Candidate> candidates, const Selection& selection) noexcept {
   for (std::size_t i = 0; i < candidates.size(); ++i) {
@@ -278,14 +294,15 @@ Selection select(RawTime now, std::span<const Candidate> candidates, const Selec
   const std::vector<Voter> voters = voters_of(candidates, selection);
   if (voters.empty()) return selection;
   if (are_outvoted(voters, candidates)) {
-    for (const Voter& v : voters) {
-      selection.verdicts[v.index].standing = Standing::falseticker;
-      if (kept) selection.verdicts[v.index].majority = kept->offset;
-    }
+    leave_out(selection, voters, kept);
+    return selection;
+  }
+  const bool is_absent = is_any_absent(candidates, selection);
+  if (is_absent && kept && kept->formed_by >= kKeptQuorum && are_held_back(voters, candidates)) {
+    set_all(selection, voters, Standing::waiting, 0, 1);
     return selection;
   }
   selection.voters = static_cast<int>(voters.size());
-  const bool is_absent = is_any_absent(candidates, selection);
   for (const Voter& v : voters) {
     selection.supporting += kept && v.meets(kept->offset) ? 1 : 0;
   }
