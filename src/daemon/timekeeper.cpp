@@ -147,7 +147,11 @@ void Timekeeper::leave_the_host_alone() {
 void Timekeeper::publish() {
   if (!keeper_) return served_.state.publish(host_);
   const clock::Decision& decision = keeper_->client().decision();
-  served_.state.publish(decision.state == clock::ClockState::cold ? host_ : decision.server);
+  // Better than LOCL is a clock that somebody else keeps.
+  const bool is_local = decision.state == clock::ClockState::local;
+  const bool is_hosts = decision.state == clock::ClockState::cold ||
+                        (is_local && !decision.was_told && host_.synchronised);
+  served_.state.publish(is_hosts ? host_ : decision.server);
   report_client();
 }
 

@@ -198,6 +198,16 @@ class Sources(unittest.TestCase):
             code, text = server.ctl("sources")
             self.assertEqual((code, "no ntp-server answers here" in text), (69, True), text)
 
+    def test_a_synchronised_host_is_served_until_sources_tell_the_time_local_or_not(self):
+        for more in ("", "[clock]\nunsynchronised = 'local'\n"):
+            kernel, server = self.downstream(1, more=more)
+            kernel.set(status=0, maxerror_us=1234)
+            until_answer(lambda r: r.stratum == 3, 5.0, "the host's clock", host=BELOW)
+            self.within_bound(ask(BELOW))
+            kernel.set(status=STA_UNSYNC)
+            until_answer(lambda r: (r.leap, r.refid) == ((0, b"LOCL") if more else (3, bytes(4))), 5.0, "no clock", host=BELOW)
+            server.stop()
+
     def test_two_that_contradict_each_other_leave_nobody_right(self):
         self.upstream(1)
         self.upstream(2, step_ns=10**9)
