@@ -226,7 +226,7 @@ class Sources(unittest.TestCase):
         self.upstream(1)
         until(lambda: server.status()["clock"]["state"] == "synchronised", 30.0, "synchronised again")
 
-    def test_a_source_that_loses_its_time_is_not_believed(self):
+    def test_a_source_that_serves_its_local_clock_is_followed_at_that_stratum(self):
         upstream, _ = self.upstream(1)
         kernel, server = self.downstream(1)
         self.synchronised(server)
