@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <vector>
 
 #include "server/responder.h"
 
@@ -82,6 +83,33 @@ void drop_a_reply(benchmark::State& state) {
   }
 }
 BENCHMARK(drop_a_reply);
+
+// Whether a client may be answered, by `rules` prefixes of a list as blocklists are; the clients
+// are random, so that nothing is in the cache by luck.
+void look_up_access(benchmark::State& state) {
+  NoiseSource noise(3);
+  const bool v4 = state.range(1) == 4;
+  const auto any = [&] {
+    IpAddress address{.family = v4 ? IpAddress::Family::v4 : IpAddress::Family::v6};
+    const std::uint64_t bits = noise.next();
+    for (std::size_t i = 0; i < (v4 ? 4u : 8u); ++i) {
+      address.octets[i] = static_cast<std::uint8_t>(bits >> (8 * i));
+    }
+    if (!v4) address.octets[0] = 0x20;  // global unicast
+    return address;
+  };
+  std::vector<AccessRule> rules;
+  for (std::int64_t i = 0; i < state.range(0); ++i) {
+    const auto length = static_cast<std::uint8_t>((v4 ? 16 : 32) + noise.next() % 17);
+    rules.push_back({.prefix = {masked(any(), length), length}, .allowed = i % 10 == 0});
+  }
+  const AccessTable table(rules, true);
+  std::vector<IpAddress> clients(1 << 16);
+  for (auto& client : clients) client = any();
+  std::size_t i = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(table.allows(clients[++i % clients.size()]));
+}
+BENCHMARK(look_up_access)->ArgsProduct({{1, 1000, 100'000}, {4, 6}});
 
 // Once a batch.
 void describe_the_clock(benchmark::State& state) {

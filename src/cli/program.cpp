@@ -24,8 +24,10 @@ namespace {
 std::expected<config::Sources, config::Problems> read_sources(const CommandLine& line) {
   auto files = os::read_config_files(line.config);
   if (!files) return std::unexpected(std::move(files.error()));
-  return config::Sources{
-      .files = std::move(*files), .environment = os::environment(), .flags = line.flags};
+  return config::Sources{.files = std::move(*files),
+                         .environment = os::environment(),
+                         .flags = line.flags,
+                         .read_file = os::read_named_file};
 }
 
 std::expected<config::Loaded, config::Problems> load(const CommandLine& line) {

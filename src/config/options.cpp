@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "config/access_rules.h"
 #include "config/readers.h"
 #include "config/units.h"
 
@@ -29,9 +30,12 @@ constexpr std::array<string_view, 3> kFormats{"text", "json", "logfmt"};
 constexpr std::array<string_view, 2> kSocketWords{"", "off"};
 constexpr std::array<string_view, 2> kLeapWords{"system", "off"};
 constexpr std::array<string_view, 2> kStateWords{"", "off"};
+constexpr std::array<string_view, 3> kUnlisted{"auto", "allow", "deny"};
+constexpr std::array<string_view, 1> kRulesWords{""};
 static_assert(kUnsynchronised[static_cast<std::size_t>(clock::Unsynchronised::orphan)] == "orphan");
 static_assert(kActuators[static_cast<std::size_t>(clock::Actuator::system)] == "system");
 static_assert(kLevels[static_cast<std::size_t>(LogLevel::debug)] == "debug");
+static_assert(kUnlisted[static_cast<std::size_t>(Unlisted::deny)] == "deny");
 static_assert(kFormats[static_cast<std::size_t>(LogFormat::logfmt)] == "logfmt");
 
 template <typename Enum>
@@ -54,6 +58,15 @@ std::string show_endpoints(const std::vector<Endpoint>& endpoints) {
   return fmt::format("[{}]", list);
 }
 
+std::string show_rules(const std::vector<server::AccessRule>& rules) {
+  std::string list;
+  for (const auto& rule : rules) {
+    list += fmt::format("{}{}", list.empty() ? "" : ", ", quote(to_string(rule)));
+  }
+  return fmt::format("[{}]", list);
+}
+
+constexpr string_view kRulesForm = "a list of PREFIX or PREFIX@LISTENER";
 constexpr string_view kEndpointForm = "a list of ADDR, ADDR:PORT or [IPV6]:PORT";
 
 // clang-format off
@@ -230,6 +243,37 @@ constexpr std::array kOptions{
            .reloadable = true, .least = 0, .most = ns(1'000'000s),
            .read = [](Settings& s, const Given& g) { read_duration(g, s.clock.max_change); },
            .show = [](const Settings& s) { return quote(show_duration(s.clock.max_change)); }},
+
+    Option{.key = "access.allow", .fallback = "", .flag = "", .argument = "",
+           .expects = kRulesForm,
+           .help = "prefixes of clients that are answered; of all prefixes that hold an address the "
+                   "longest decides; one with @LISTENER, an address of server.listen, is for that "
+                   "listener, which then has no other rules",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_access_rules(g, true, s.access.allow); },
+           .show = [](const Settings& s) { return show_rules(s.access.allow); }},
+    Option{.key = "access.deny", .fallback = "", .flag = "", .argument = "",
+           .expects = kRulesForm,
+           .help = "prefixes of clients that are met with silence, likewise",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_access_rules(g, false, s.access.deny); },
+           .show = [](const Settings& s) { return show_rules(s.access.deny); }},
+    Option{.key = "access.rules", .fallback = "", .flag = "", .argument = "",
+           .expects = R"("" or an absolute path in printable ASCII)",
+           .help = "a file of more such rules, up to a million, a line each: allow PREFIX or deny "
+                   "PREFIX; # begins a comment",
+           .reloadable = true, .most = kLongestPath,
+           .read = [](Settings& s, const Given& g) { read_path(g, s.access.rules); },
+           .show = [](const Settings& s) { return quote(s.access.rules); },
+           .words = kRulesWords},
+    Option{.key = "access.unlisted", .fallback = "auto", .flag = "", .argument = "",
+           .expects = R"("auto", "allow" or "deny")",
+           .help = "what becomes of addresses that no prefix holds; auto denies them where anything "
+                   "is allowed by a rule, and else allows them",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_enum(g, s.access.unlisted); },
+           .show = [](const Settings& s) { return show_enum(kUnlisted, s.access.unlisted); },
+           .words = kUnlisted},
 
     Option{.key = "http.listen", .fallback = "127.0.0.1:9559",
            .flag = "--http", .argument = "ADDR[:PORT]|off",

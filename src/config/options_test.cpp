@@ -41,6 +41,10 @@ TEST(Options, HaveTheDefaultsThatTheDocumentsPromise) {
       {"clock.step_threshold", R"("500ms")"},
       {"clock.step_updates", "3"},
       {"clock.max_change", R"("1000s")"},
+      {"access.allow", "[]"},
+      {"access.deny", "[]"},
+      {"access.rules", R"("")"},
+      {"access.unlisted", R"("auto")"},
       {"http.listen", R"("127.0.0.1:9559")"},
       {"http.max_error", R"("100ms")"},
       {"health.socket", R"("")"},
@@ -70,8 +74,8 @@ TEST(Options, AreNamedAndDescribedCompletely) {
   EXPECT_TRUE(names.contains("NTP_SERVER_SERVER_STRATUM"));
   EXPECT_TRUE(names.contains("NTP_SERVER_HOST_CLOCK_MAX_ROOT_DISTANCE"));
   EXPECT_EQ(find_option("server.weather"), nullptr);
-  EXPECT_EQ(sections(), (std::vector<std::string_view>{"server", "host_clock", "clock", "http",
-                                                       "health", "log"}));
+  EXPECT_EQ(sections(), (std::vector<std::string_view>{"server", "host_clock", "clock", "access",
+                                                       "http", "health", "log"}));
 }
 
 TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
@@ -98,6 +102,10 @@ TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
       {"clock.step_threshold", "600ms"},
       {"clock.step_updates", "-1"},
       {"clock.max_change", "0s"},
+      {"access.allow", "192.0.2.0/24,2001:db8::/32@192.0.2.1"},
+      {"access.deny", "198.51.100.7"},
+      {"access.rules", "/etc/x"},
+      {"access.unlisted", "deny"},
       {"http.listen", "off"},
       {"http.max_error", "300ms"},
       {"health.socket", "/run/x"},

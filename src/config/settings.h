@@ -11,10 +11,12 @@
 #include "client/source_options.h"
 #include "clock/host_clock.h"
 #include "clock/steering.h"
+#include "server/access.h"
 
 namespace ntp::config {
 
 enum class LogLevel : std::uint8_t { error, warning, info, debug };
+enum class Unlisted : std::uint8_t { automatic, allow, deny };
 enum class LogFormat : std::uint8_t { text, json, logfmt };
 
 struct ServerSettings {
@@ -56,6 +58,17 @@ struct ClockSettings {
   friend bool operator==(const ClockSettings&, const ClockSettings&) = default;
 };
 
+// Who is answered. A listener that rules are about has these alone; the others have the rest.
+struct AccessSettings {
+  std::vector<server::AccessRule> allow{};
+  std::vector<server::AccessRule> deny{};
+  std::string rules{};                     // path of a file of more rules, or empty
+  std::vector<server::AccessRule> more{};  // what that file says
+  Unlisted unlisted = Unlisted::automatic;
+
+  friend bool operator==(const AccessSettings&, const AccessSettings&) = default;
+};
+
 struct HttpSettings {
   std::optional<Endpoint> listen;  // empty: off
   std::chrono::nanoseconds max_error{std::chrono::milliseconds(100)};
@@ -75,6 +88,7 @@ struct Settings {
   ServerSettings server;
   HostClockSettings host_clock;
   ClockSettings clock;
+  AccessSettings access;
   HttpSettings http;
   std::string health_socket;  // "off", or empty: the first usable place, see os/unix_socket.h
   LogSettings log;

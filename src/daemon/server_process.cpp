@@ -262,6 +262,7 @@ void ServerProcess::housekeeping() {
   const auto state = served_.state.read();
   const bool serving = server::is_serving(state, loop_.now());
   served_once_ = served_once_ || serving;
+  workers_.forget_old_access();
   print_requests();
 }
 
@@ -405,10 +406,11 @@ void ServerProcess::apply(config::Settings next) {
   next.server.threads = settings_.server.threads;
   next.server.uid = settings_.server.uid;
   next.server.gid = settings_.server.gid;
+  const AccessPlan access = access_plan(next.access);
   if (next.server.listen != settings_.server.listen && socket_activated_) {
     log_.warning("server.listen has changed, but systemd's sockets are served");
   } else if (next.server.listen != settings_.server.listen) {
-    const auto moved = workers_.change(next.server.listen, next.server.listen_is_default);
+    const auto moved = workers_.change(next.server.listen, next.server.listen_is_default, access);
     if (!moved) {
       return refuse(moved.error().text, moved.error().error == EACCES
                                             ? "cannot be served without a restart"
@@ -422,6 +424,7 @@ void ServerProcess::apply(config::Settings next) {
   const bool health_moved = next.health_socket != settings_.health_socket;
   settings_ = std::move(next);
   log_.configure(settings_.log);
+  workers_.set_access(access);
   auto policy = served_.policy.read();
   policy.poll_minimum = static_cast<std::int8_t>(settings_.server.poll_minimum);
   policy.log_requests = settings_.log.requests;
@@ -463,6 +466,7 @@ std::expected<void, StartFailure> ServerProcess::start() {
 int ServerProcess::run() {
   log_.configure(settings_.log);
   os::install_signal_flags();
+  workers_.set_access(access_plan(settings_.access));
   served_.policy.publish({.poll_minimum = static_cast<std::int8_t>(settings_.server.poll_minimum),
                           .log_requests = settings_.log.requests,
                           .probe_xmt = 0});

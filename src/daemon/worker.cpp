@@ -77,6 +77,21 @@ void Worker::serve_ready() noexcept {
   }
 }
 
+void Worker::set_access(std::shared_ptr<const server::AccessTable> table) {
+  access_.store(table.get(), std::memory_order_release);
+  access_tables_.push_back(std::move(table));
+  forget_old_access();
+}
+
+// Whoever is seen not to plan after the new table was set will plan with that one; the fence here
+// and the one in plan() forbid that each misses what the other wrote.
+void Worker::forget_old_access() noexcept {
+  if (access_tables_.size() < 2) return;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (planning_.load(std::memory_order_acquire)) return;
+  access_tables_.erase(access_tables_.begin(), access_tables_.end() - 1);
+}
+
 std::size_t Worker::serve(bool wait) noexcept {
   const std::size_t count = batch_.receive(socket_.get(), wait);
   if (count == 0) {
@@ -98,6 +113,9 @@ std::size_t Worker::plan(std::size_t count) noexcept {
   counters_.received.add(count);
   counters_.batches.add(1);
   policy_ = served_.policy.read();
+  planning_.store(true, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  policy_.access = access_.load(std::memory_order_acquire);
   if (policy_.log_requests) notes_.push({.received = static_cast<std::uint32_t>(count)});
   auto state = served_.state.read();
   // The state is from before a suspend: nobody knows the time until the clock has been looked at.
@@ -120,6 +138,8 @@ std::size_t Worker::plan(std::size_t count) noexcept {
                            .reply = *reply,
                            .timed = arrived.origin == server::Timescale::Origin::kernel};
   }
+  policy_.access = nullptr;
+  planning_.store(false, std::memory_order_release);
   return pending;
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/ip.h"
 #include "base/random.h"
@@ -51,6 +52,11 @@ class Worker {
   // Answers what is there now, a few batches at most, without waiting: the loop has other guests.
   void serve_ready() noexcept;
 
+  // Which table judges the clients from now on; null: none does. Service thread only. The tables
+  // before are kept until the worker is seen not to read them any more.
+  void set_access(std::shared_ptr<const server::AccessTable> table);
+  void forget_old_access() noexcept;
+
   int fd() const noexcept { return socket_.get(); }
   const Endpoint& local() const noexcept { return local_; }
   const server::Counters& counters() const noexcept { return counters_; }
@@ -88,6 +94,9 @@ class Worker {
   server::Counters counters_;
   Notes notes_;
   std::uint64_t notes_told_ = 0;
+  std::vector<std::shared_ptr<const server::AccessTable>> access_tables_;  // the last is in force
+  std::atomic<const server::AccessTable*> access_{nullptr};
+  std::atomic<bool> planning_{false};  // may hold what access_ was
   RawTime deadline_ = RawTime::max();  // of the drain; set before stopping_
   Leave leave_ = Leave::no;            // likewise
   std::atomic<bool> stopping_{false};

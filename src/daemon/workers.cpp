@@ -75,6 +75,7 @@ std::expected<void, StartFailure> Workers::add_socket(Group& group, os::Fd fd) c
   group.bound = *bound;
   group.workers.push_back(
       std::make_unique<Worker>(std::move(fd), *bound, served_, os::random_seed(), plan_.calls));
+  group.workers.back()->set_access(access_.of(group.asked));
   return {};
 }
 
@@ -224,7 +225,7 @@ void Workers::stop() {
 }
 
 std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& endpoints,
-                                                  bool tolerant) {
+                                                  bool tolerant, const AccessPlan& access) {
   std::vector<Endpoint> added;
   for (const Endpoint& endpoint : endpoints) {
     if (std::ranges::find(groups_, endpoint, &Group::asked) == groups_.end()) {
@@ -233,7 +234,9 @@ std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& e
   }
   std::vector<Group> opened;
   if (!added.empty()) {
+    AccessPlan before = std::exchange(access_, access);
     auto result = open_all(added, tolerant, added.size() < endpoints.size());
+    access_ = std::move(before);
     if (!result) return std::unexpected(result.error());
     opened = std::move(*result);
   }
@@ -251,6 +254,19 @@ std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& e
   retire(gone);
   std::erase_if(groups_, is_gone);
   return {};
+}
+
+void Workers::set_access(AccessPlan plan) {
+  access_ = std::move(plan);
+  for (const Group& group : groups_) {
+    for (const auto& worker : group.workers) worker->set_access(access_.of(group.asked));
+  }
+}
+
+void Workers::forget_old_access() noexcept {
+  for (const Group& group : groups_) {
+    for (const auto& worker : group.workers) worker->forget_old_access();
+  }
 }
 
 bool Workers::is_shared(const Group& group) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/report.h"
+#include "daemon/access_plan.h"
 #include "daemon/worker.h"
 
 namespace ntp::daemon {
@@ -43,8 +44,14 @@ class Workers {
   std::expected<void, StartFailure> start();  // threads for every group that has none yet
   void stop();  // steers new datagrams to a successor on the same ports, drains, ends
 
-  // Binds what is new, drains what is gone, leaves the rest alone. On failure nothing changes.
-  std::expected<void, StartFailure> change(const std::vector<Endpoint>& endpoints, bool tolerant);
+  // Binds what is new, drains what is gone, leaves the rest alone. On failure nothing changes. New
+  // listeners begin with the rules of `access`; set_access() is what the others wait for.
+  std::expected<void, StartFailure> change(const std::vector<Endpoint>& endpoints, bool tolerant,
+                                           const AccessPlan& access);
+
+  // For the workers that there are and those to come.
+  void set_access(AccessPlan plan);
+  void forget_old_access() noexcept;  // to be called now and then
 
   // Endpoints of several workers between which the kernel refuses to choose by source.
   std::vector<Endpoint> unsteered() const;
@@ -82,6 +89,7 @@ class Workers {
 
   const Served& served_;
   Plan plan_;
+  AccessPlan access_;
   std::vector<Group> groups_;
   control::Totals retired_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "wire/packet.h"
 
@@ -41,6 +42,19 @@ bool is_bad_source(const Arrival& arrival) noexcept {
   return arrival.source.port == 0 || from.is_unspecified() || from.is_multicast() ||
          from.is_broadcast() || (from.is_loopback() && !arrival.through_loopback) ||
          (from == arrival.local.address && arrival.source.port == arrival.local.port);
+}
+
+// The server's question to itself, by which it knows that its sockets live, is no client's.
+bool is_self_probe(const Arrival& arrival, const Policy& policy) noexcept {
+  if (policy.probe_xmt == 0 || !arrival.through_loopback) return false;
+  constexpr std::size_t kXmt = 40;
+  ByteReader xmt(arrival.payload.subspan(kXmt));
+  return xmt.read<std::uint64_t>() == policy.probe_xmt;
+}
+
+bool is_denied(const Arrival& arrival, const Policy& policy) noexcept {
+  return policy.access != nullptr && !policy.access->allows(arrival.source.address) &&
+         !is_self_probe(arrival, policy);
 }
 
 Drop drop_of(wire::ParseError error) noexcept {
@@ -106,6 +120,7 @@ std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::He
   if (const auto open = gate(arrival); !open) return std::unexpected(open.error());
   if (arrival.to_many) return std::unexpected(Drop::to_many);
   if (is_bad_source(arrival)) return std::unexpected(Drop::bad_source);
+  if (is_denied(arrival, policy)) return std::unexpected(Drop::denied);
   const auto packet = wire::parse_packet(arrival.payload);
   if (!packet) return std::unexpected(drop_of(packet.error()));
   if (packet->mac.size() == 4) return std::unexpected(Drop::malformed_mac);  // a crypto-NAK

@@ -31,9 +31,9 @@ struct Arrival {
 // precision, refid, reftime, root delay and dispersion aged to `now`. xmt, rec and org are zero.
 wire::Header describe_clock(const ServerState& state, RawTime now) noexcept;
 
-// gate -> parse -> account: the reply with everything but xmt, which the shell reads as late as it
-// can, or why there is none. `clock` is describe_clock() of this batch; `rec` is when the datagram
-// arrived, on the served timescale.
+// gate -> access -> parse -> account: the reply with everything but xmt, which the shell reads as
+// late as it can, or why there is none. `clock` is describe_clock() of this batch; `rec` is when
+// the datagram arrived, on the served timescale.
 std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
                                           const Policy& policy, NtpTimestamp rec) noexcept;
 
