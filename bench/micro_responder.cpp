@@ -68,6 +68,46 @@ void answer_a_request(benchmark::State& state) {
 }
 BENCHMARK(answer_a_request);
 
+// The same with the limits as they are by default, of clients that are random; in batches, with the
+// lines of the table fetched ahead as the worker does it.
+void answer_within_limits(benchmark::State& state) {
+  const Octets request = request_of(wire::Mode::client);
+  Arrival arrival = arrival_of(request);
+  const wire::Header clock = describe_clock(synchronised(), kNow);
+  NoiseSource noise(1);
+  KissGate gate;
+  RateLimiter limiter({.first = 1, .second = 2}, 3, gate);
+  const RateRules rules{.limit = 1000, .burst = 8000, .leak = 2, .prefix_limit = 16'000};
+  std::vector<IpAddress> clients(1 << 16);
+  for (auto& client : clients) {
+    const std::uint64_t bits = noise.next();
+    client =
+        IpAddress::v4(10, static_cast<std::uint8_t>(bits), static_cast<std::uint8_t>(bits >> 8),
+                      static_cast<std::uint8_t>(bits >> 16));
+  }
+  constexpr std::size_t kBatch = 64;
+  Octets out{};
+  std::size_t i = 0;
+  RawTime now = kNow;
+  for (auto _ : state) {
+    if (i % kBatch == 0) {
+      now += std::chrono::microseconds(100);
+      limiter.begin(rules, now, false);
+      for (std::size_t j = 0; j < kBatch; ++j) limiter.prefetch(clients[(i + j) % clients.size()]);
+    }
+    arrival.source.address = clients[i++ % clients.size()];
+    auto reply = respond(arrival, clock, {}, kRec, &limiter);
+    if (!reply) {
+      state.SkipWithError("a good request was dropped");
+      break;
+    }
+    seal(*reply, arrival, kXmt, noise, out);
+    benchmark::DoNotOptimize(out);
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(answer_within_limits);
+
 // What a flood of replies, which nobody may answer, costs.
 void drop_a_reply(benchmark::State& state) {
   const Octets request = request_of(wire::Mode::server);

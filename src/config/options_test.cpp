@@ -45,6 +45,11 @@ TEST(Options, HaveTheDefaultsThatTheDocumentsPromise) {
       {"access.deny", "[]"},
       {"access.rules", R"("")"},
       {"access.unlisted", R"("auto")"},
+      {"rate.limit", "1000"},
+      {"rate.burst", "8000"},
+      {"rate.leak", "2"},
+      {"rate.prefix_limit", "16000"},
+      {"rate.kiss", "false"},
       {"http.listen", R"("127.0.0.1:9559")"},
       {"http.max_error", R"("100ms")"},
       {"health.socket", R"("")"},
@@ -75,7 +80,7 @@ TEST(Options, AreNamedAndDescribedCompletely) {
   EXPECT_TRUE(names.contains("NTP_SERVER_HOST_CLOCK_MAX_ROOT_DISTANCE"));
   EXPECT_EQ(find_option("server.weather"), nullptr);
   EXPECT_EQ(sections(), (std::vector<std::string_view>{"server", "host_clock", "clock", "access",
-                                                       "http", "health", "log"}));
+                                                       "rate", "http", "health", "log"}));
 }
 
 TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
@@ -106,6 +111,11 @@ TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
       {"access.deny", "198.51.100.7"},
       {"access.rules", "/etc/x"},
       {"access.unlisted", "deny"},
+      {"rate.limit", "0"},
+      {"rate.burst", "100"},
+      {"rate.leak", "4"},
+      {"rate.prefix_limit", "0"},
+      {"rate.kiss", "true"},
       {"http.listen", "off"},
       {"http.max_error", "300ms"},
       {"health.socket", "/run/x"},

@@ -69,6 +69,17 @@ struct AccessSettings {
   friend bool operator==(const AccessSettings&, const AccessSettings&) = default;
 };
 
+// How much one address is answered; server/rate_limit.h has what the numbers mean.
+struct RateSettings {
+  int limit = 1000;
+  int burst = 8000;
+  int leak = 2;
+  int prefix_limit = 16000;
+  bool kiss = false;
+
+  friend bool operator==(const RateSettings&, const RateSettings&) = default;
+};
+
 struct HttpSettings {
   std::optional<Endpoint> listen;  // empty: off
   std::chrono::nanoseconds max_error{std::chrono::milliseconds(100)};
@@ -89,6 +100,7 @@ struct Settings {
   HostClockSettings host_clock;
   ClockSettings clock;
   AccessSettings access;
+  RateSettings rate;
   HttpSettings http;
   std::string health_socket;  // "off", or empty: the first usable place, see os/unix_socket.h
   LogSettings log;

@@ -25,6 +25,9 @@ struct Totals {
   std::uint64_t batches = 0;
   std::array<std::uint64_t, 5> versions{};  // index is the NTP version, 1-4
   std::array<std::uint64_t, server::kDropCount> drops{};
+  std::uint64_t kisses = 0;
+  std::uint64_t leaked = 0;
+  std::uint64_t lost = 0;
   std::uint64_t replies = 0;
   std::uint64_t send_errors = 0;
   std::uint64_t receive_errors = 0;
@@ -56,6 +59,8 @@ struct Report {
   std::shared_ptr<const SourceView> sources{};  // null while the host's clock is served
   std::uint64_t host_steps = 0;                 // jumps of the host's clock seen since the start
   Totals totals{};
+  server::RateView rate{};
+  int rate_limit = 0;  // rate.limit
   std::vector<Endpoint> listening{};
   int workers = 0;                 // threads that answer NTP (0: single-threaded)
   int workers_stalled = 0;         // without a sign of life for over 3 s

@@ -169,6 +169,7 @@ Json packets_part(const Totals& totals) {
   part["received"] = totals.received;
   part["accepted"] = totals.accepted();
   part["ignored"] = totals.ignored();
+  part["lost"] = totals.lost;
   part["sent"] = totals.replies;
   part["send_errors"] = totals.send_errors;
   part["receive_errors"] = totals.receive_errors;
@@ -183,6 +184,16 @@ Json packets_part(const Totals& totals) {
   for (std::size_t i = 0; i < server::kDropCount; ++i) {
     dropped[std::string(server::kDropLabels[i])] = totals.drops[i];
   }
+  return part;
+}
+
+Json rate_part(const Report& report) {
+  Json part;
+  part["limit"] = report.rate_limit;
+  part["threatened"] = report.rate.threatened;
+  part["crowd"] = report.rate.crowd_ports > 0 ? Json(to_string(report.rate.crowd)) : Json(nullptr);
+  part["leaked"] = report.totals.leaked;
+  part["kisses"] = report.totals.kisses;
   return part;
 }
 
@@ -204,6 +215,7 @@ std::string status_json(const Report& report, JsonForm form) {
   status["sources"] = sources_part(report);
   status["without_address"] = nameless_part(report);
   status["packets"] = packets_part(report.totals);
+  status["rate"] = rate_part(report);
   Json& listening = status["listening"] = Json::array();
   for (const Endpoint& endpoint : report.listening) listening.push_back(to_string(endpoint));
   status["workers"] = {{"count", report.workers}, {"stalled", report.workers_stalled}};

@@ -95,6 +95,8 @@ class ServerProcess {
   void reload();
   void refuse(const std::string& why, std::string_view refusal);
   void apply(config::Settings next);
+  void publish_policy();
+  void look_at_rate();
   void stop();
 
   config::Settings settings_;
@@ -118,6 +120,7 @@ class ServerProcess {
   std::uint64_t reloads_ = 0;
   std::uint64_t reload_errors_ = 0;
   control::LogLimiter request_lines_;
+  IpAddress crowd_told_{};
 };
 
 std::expected<void, StartFailure> ServerProcess::bind() {
@@ -263,7 +266,24 @@ void ServerProcess::housekeeping() {
   const bool serving = server::is_serving(state, loop_.now());
   served_once_ = served_once_ || serving;
   workers_.forget_old_access();
+  if (plan_.per_endpoint == 0) {
+    for (Worker* worker : workers_.all()) worker->look_at_the_time();
+  }
+  look_at_rate();
   print_requests();
+}
+
+// Each address that many clients seem to share is told of once: what its owner can do about it.
+void ServerProcess::look_at_rate() {
+  const server::RateView rate = workers_.rate_view();
+  if (rate.crowd_ports == 0 || rate.crowd == crowd_told_) return;
+  crowd_told_ = rate.crowd;
+  log_.warning(fmt::format(
+      "most requests come from {}, more than {} a second and from many ports: a proxy or NAT seems "
+      "to "
+      "stand before many clients, which the limit cannot tell apart. They are all answered. In "
+      "Docker, publish the port without userland-proxy or use --network host",
+      to_string(rate.crowd), settings_.rate.limit));
 }
 
 void ServerProcess::print_requests() {
@@ -334,6 +354,8 @@ control::Report ServerProcess::report() const {
   report.host_steps = timekeeper_.steps();
   report.sources = timekeeper_.sources();
   report.totals = workers_.totals();
+  report.rate = workers_.rate_view();
+  report.rate_limit = settings_.rate.limit;
   report.listening = workers_.listening();
   report.workers = plan_.per_endpoint > 0 ? static_cast<int>(workers_.all().size()) : 0;
   report.workers_stalled = workers_.stalled(report.raw_now);
@@ -387,6 +409,21 @@ void ServerProcess::refuse(const std::string& why, std::string_view refusal) {
   log_.error(fmt::format("the new configuration {}; the old one stays in force", refusal));
 }
 
+// Its other fields are the self-probe's.
+void ServerProcess::publish_policy() {
+  const auto count = [](int number) { return static_cast<std::uint32_t>(number); };
+  const config::RateSettings& rate = settings_.rate;
+  auto policy = served_.policy.read();
+  policy.poll_minimum = static_cast<std::int8_t>(settings_.server.poll_minimum);
+  policy.log_requests = settings_.log.requests;
+  policy.rate = {.limit = count(rate.limit),
+                 .burst = count(rate.burst),
+                 .leak = count(rate.leak),
+                 .prefix_limit = count(rate.prefix_limit),
+                 .kiss = rate.kiss};
+  served_.policy.publish(policy);
+}
+
 void ServerProcess::apply(config::Settings next) {
   const auto changed = config::changed(settings_, next);
   if (next.clock.steer == clock::Actuator::system && !may_set_time_) {
@@ -425,10 +462,7 @@ void ServerProcess::apply(config::Settings next) {
   settings_ = std::move(next);
   log_.configure(settings_.log);
   workers_.set_access(access);
-  auto policy = served_.policy.read();
-  policy.poll_minimum = static_cast<std::int8_t>(settings_.server.poll_minimum);
-  policy.log_requests = settings_.log.requests;
-  served_.policy.publish(policy);
+  publish_policy();
   timekeeper_.configure(time_settings(settings_));
   if (health_moved) {
     health_.reset();
@@ -467,9 +501,7 @@ int ServerProcess::run() {
   log_.configure(settings_.log);
   os::install_signal_flags();
   workers_.set_access(access_plan(settings_.access));
-  served_.policy.publish({.poll_minimum = static_cast<std::int8_t>(settings_.server.poll_minimum),
-                          .log_requests = settings_.log.requests,
-                          .probe_xmt = 0});
+  publish_policy();
   if (const auto started = start(); !started) {
     log_.error(started.error().text);
     return started.error().exit_code;

@@ -12,6 +12,7 @@
 #include "os/machine.h"
 #include "os/port_owner.h"
 #include "os/privileges.h"
+#include "os/random.h"
 #include "os/udp_socket.h"
 
 namespace ntp::daemon {
@@ -73,8 +74,9 @@ std::expected<void, StartFailure> Workers::add_socket(Group& group, os::Fd fd) c
   const auto bound = os::local_endpoint(fd.get());
   if (!bound) return std::unexpected(explain(bound.error(), group.asked));
   group.bound = *bound;
+  os::KernelRandom secrets;
   group.workers.push_back(
-      std::make_unique<Worker>(std::move(fd), *bound, served_, os::random_seed(), plan_.calls));
+      std::make_unique<Worker>(std::move(fd), *bound, served_, secrets, plan_.calls));
   group.workers.back()->set_access(access_.of(group.asked));
   return {};
 }
@@ -323,6 +325,18 @@ control::Totals Workers::totals() const {
   control::Totals totals = retired_;
   for (const Worker* worker : all()) totals.add(worker->counters());
   return totals;
+}
+
+server::RateView Workers::rate_view() const {
+  server::RateView all_of_them;
+  for (const Worker* worker : all()) {
+    const server::RateView view = worker->counters().rate.read();
+    all_of_them.threatened = all_of_them.threatened || view.threatened;
+    if (view.crowd_ports <= all_of_them.crowd_ports) continue;
+    all_of_them.crowd = view.crowd;
+    all_of_them.crowd_ports = view.crowd_ports;
+  }
+  return all_of_them;
 }
 
 int Workers::stalled(RawTime now) const {

@@ -33,7 +33,7 @@ class Workers {
     std::uint32_t uid = 0;  // who will own the sockets once root is given up
   };
 
-  Workers(const Served& served, Plan plan) : served_(served), plan_(plan) {}
+  Workers(Served& served, Plan plan) : served_(served), plan_(plan) {}
 
   // Binds every endpoint, or none. With `tolerant` an address family that the machine does not
   // have is passed over as long as one endpoint remains.
@@ -64,6 +64,7 @@ class Workers {
   std::vector<Worker*> of(const Endpoint& bound) const;
   std::vector<std::uint64_t> own_sockets() const;  // inodes
   control::Totals totals() const;                  // never falls, workers that ended included
+  server::RateView rate_view() const;              // of all limiters together
   int stalled(RawTime now) const;                  // threads without a sign of life for over 3 s
 
  private:
@@ -87,7 +88,7 @@ class Workers {
   void retire(std::span<Group* const> groups);
   void wait_for_datagrams_in_flight() const;
 
-  const Served& served_;
+  Served& served_;
   Plan plan_;
   AccessPlan access_;
   std::vector<Group> groups_;

@@ -18,7 +18,7 @@ class Access(unittest.TestCase):
                 file.write(rules)
             access += f'\nrules = "{self.rules}"'
         with open(self.path, "w") as file:
-            file.write(f"[server]\nlisten = {listen}\n[access]\n{access}\n")
+            file.write(f"[server]\nlisten = {listen}\n[rate]\nlimit = 0\n[access]\n{access}\n")
 
     def server(self, *arguments):
         server = Server(PROGRAM, "--config", self.path, *arguments)
@@ -53,7 +53,7 @@ class Access(unittest.TestCase):
         self.assertEqual((self.denied(server), server.status()["packets"]["dropped"]["bad_mode"]), (0, 1))
 
     def test_a_listener_has_rules_of_its_own(self):
-        self.write('allow = ["127.0.0.1", "127.0.0.2@127.0.0.9:1123"]', '["127.0.0.8:1123", "127.0.0.9:1123"]')
+        self.write('allow = ["127.0.0.1", "127.0.0.2@127.0.0.9"]', '["127.0.0.8", "127.0.0.9"]')
         self.server()
         for host, source, answers in (("127.0.0.8", "127.0.0.1", True), ("127.0.0.8", "127.0.0.2", False),
                                       ("127.0.0.9", "127.0.0.1", False), ("127.0.0.9", "127.0.0.2", True)):
