@@ -16,7 +16,7 @@ class Sources(unittest.TestCase):
 
     def downstream(self, *numbers, more="", last="", threads="1", **fields):
         kernel = FakeKernel(LIBRARY, status=STA_UNSYNC, maxerror_us=16_000_000, **fields)
-        text = f"[server]\nlisten = ['{BELOW}:123']\n{more}"
+        text = f"[server]\nlisten = ['{BELOW}:123']\n{more}\n[rate]\nlimit = 0\n"  # asked in loops without a pause
         text += "".join(f"[[source]]\naddress = '127.0.7.{n}'\nminpoll = -2\nmaxpoll = 0\n" for n in numbers) + last
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml")
         os.chmod(self.file.name, 0o644)
