@@ -104,7 +104,7 @@ class FileReader {
     }
     auto rule = parse_access_rule(line.rule, allowed);
     if (!rule) return complain(line.rule, "has " + rule.error().what, rule.error().hint);
-    out_.rules.push_back(std::move(*rule));
+    out_.rules.push_back(*rule);
     out_.lines.push_back(number_);
   }
 
@@ -196,7 +196,7 @@ void read_access_rules(const Given& given, bool allowed, std::vector<AccessRule>
     }
     auto rule = parse_access_rule(item.text, allowed);
     if (rule) {
-      rules.push_back(std::move(*rule));
+      rules.push_back(*rule);
     } else {
       refuse(given, item, "has " + rule.error().what, rule.error().hint);
     }
