@@ -132,6 +132,7 @@ struct Placed {
   const AccessRule* rule = nullptr;
   const Origin* list = nullptr;  // of the configuration's; null: in the file of rules
   int line = 0;
+  std::size_t place = 0;  // among all
 };
 
 Origin origin_of(const Placed& placed, const AccessFile& file) {
@@ -154,6 +155,7 @@ std::vector<Placed> all_rules(const Loaded& loaded, const AccessFile& file) {
   for (std::size_t i = 0; i < file.rules.size(); ++i) {
     placed.push_back({.rule = &file.rules[i], .line = file.lines[i]});
   }
+  for (std::size_t i = 0; i < placed.size(); ++i) placed[i].place = i;
   return placed;
 }
 
@@ -221,7 +223,8 @@ void check_access(const Loaded& loaded, const AccessFile& file, Problems& proble
                                             quote(to_string(*p.rule))),
                         .hint = "behind the @ stands an address of server.listen"});
   }
-  std::ranges::stable_sort(placed, {}, subject);
+  std::ranges::sort(placed, {},
+                    [](const Placed& p) { return std::tuple_cat(subject(p), std::tie(p.place)); });
   for (std::size_t i = 1; i < placed.size() && problems.size() < most; ++i) {
     const Placed& p = placed[i];
     if (subject(placed[i - 1]) != subject(p) || placed[i - 1].rule->allowed == p.rule->allowed) {

@@ -47,6 +47,7 @@ struct AccessTable::Interval {
   Key first{};
   Key last{};
   bool allowed = false;
+  std::size_t place = 0;  // among the rules
 };
 
 // Walks the intervals, which nest or are apart, from the lowest address to the highest.
@@ -57,8 +58,9 @@ class AccessTable::Sweep {
 
   void run(std::vector<Interval<Key>> intervals, bool unlisted) {
     // The outer of two that begin together comes first; of two alike the later one wins.
-    std::ranges::stable_sort(intervals, [](const Interval<Key>& a, const Interval<Key>& b) {
-      return a.first != b.first ? a.first < b.first : b.last < a.last;
+    std::ranges::sort(intervals, [](const Interval<Key>& a, const Interval<Key>& b) {
+      if (a.first != b.first) return a.first < b.first;
+      return a.last != b.last ? b.last < a.last : a.place < b.place;
     });
     out_.first_allowed = unlisted;
     out_.starts = {Key{}};
@@ -134,9 +136,9 @@ AccessTable::AccessTable(std::span<const AccessRule> rules, bool unlisted) {
     const IpAddress& first = rule.prefix.address;
     const IpAddress last = last_of(rule.prefix);
     if (first.is_v4()) {
-      v4.push_back({narrow(first), narrow(last), rule.allowed});
+      v4.push_back({narrow(first), narrow(last), rule.allowed, v4.size()});
     } else {
-      v6.push_back({wide(first), wide(last), rule.allowed});
+      v6.push_back({wide(first), wide(last), rule.allowed, v6.size()});
     }
   }
   Sweep(v4_).run(std::move(v4), unlisted);
