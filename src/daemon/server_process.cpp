@@ -46,6 +46,7 @@ constexpr std::chrono::seconds kNeighbourLook{1};
 constexpr std::chrono::seconds kRetry{5};  // of a health channel or HTTP that could not be had
 constexpr std::chrono::minutes kSharedAtMost{5};        // before a neighbour on our port is a fault
 constexpr std::chrono::milliseconds kProbeMargin{200};  // to answer before the asker gives up
+constexpr std::chrono::hours kCrowdSilence{1};  // after a word about one crowd, about others
 constexpr auto kOneLine = control::JsonForm::one_line;
 
 Workers::Plan worker_plan(const config::Settings& settings) {
@@ -121,6 +122,7 @@ class ServerProcess {
   std::uint64_t reload_errors_ = 0;
   control::LogLimiter request_lines_;
   IpAddress crowd_told_{};
+  RawTime crowd_silence_until_{};
 };
 
 std::expected<void, StartFailure> ServerProcess::bind() {
@@ -273,11 +275,13 @@ void ServerProcess::housekeeping() {
   print_requests();
 }
 
-// Each address that many clients seem to share is told of once: what its owner can do about it.
+// An address that many clients seem to share is told of once: what its owner can do about it.
 void ServerProcess::look_at_rate() {
   const server::RateView rate = workers_.rate_view();
   if (rate.crowd_ports == 0 || rate.crowd == crowd_told_) return;
+  if (loop_.now() < crowd_silence_until_) return;  // whoever forges addresses writes no log
   crowd_told_ = rate.crowd;
+  crowd_silence_until_ = loop_.now() + kCrowdSilence;
   log_.warning(fmt::format(
       "most requests come from {}, more than {} a second and from many ports: a proxy or NAT seems "
       "to "
