@@ -1,4 +1,7 @@
-# Warnings, hardening and sanitizers, the same for every target.
+# Warnings, hardening and sanitizers, the same for every target. tests/hardening.py looks whether what
+# is asked for here has come out in the program.
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C CXX)  # links with -pie, which not every distribution's compiler does by itself
 add_library(ntp_flags INTERFACE)
 target_compile_options(ntp_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wold-style-cast
