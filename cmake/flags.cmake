@@ -11,6 +11,11 @@ target_compile_definitions(ntp_flags INTERFACE _GLIBCXX_ASSERTIONS)
 target_link_libraries(ntp_flags INTERFACE fmt)
 target_link_options(ntp_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code)
 
+# The sandbox leaves the run-time libraries of these their way (src/os/seccomp.h).
+if(NTP_SERVER_SANITIZE OR "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_DEBUG}" MATCHES "--coverage")
+  target_compile_definitions(ntp_flags INTERFACE NTP_INSTRUMENTED)
+endif()
+
 if(NTP_SERVER_SANITIZE)
   target_compile_options(ntp_flags INTERFACE
     -fsanitize=${NTP_SERVER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)

@@ -19,6 +19,7 @@
 #include "daemon/health_channel.h"
 #include "daemon/log.h"
 #include "daemon/privileges.h"
+#include "daemon/sandbox.h"
 #include "daemon/self_probe.h"
 #include "daemon/time_settings.h"
 #include "daemon/timekeeper.h"
@@ -62,9 +63,10 @@ std::string guide_form(const Endpoint& endpoint) {
 
 class ServerProcess {
  public:
-  ServerProcess(config::Settings settings, const Reload& reload)
+  ServerProcess(config::Settings settings, const Reload& reload, const std::string& config_file)
       : settings_(std::move(settings)),
         reload_(reload),
+        config_file_(config_file),
         loop_([] { return os::raw_now(); }),
         plan_(worker_plan(settings_)),
         workers_(served_, plan_),
@@ -99,7 +101,9 @@ class ServerProcess {
 
   config::Settings settings_;
   const Reload& reload_;
+  const std::string& config_file_;
   mutable Log log_;
+  Sandbox sandbox_;
   Served served_;
   os::PollLoop loop_;
   Workers::Plan plan_;
@@ -263,6 +267,7 @@ void ServerProcess::housekeeping() {
   const bool serving = server::is_serving(state, loop_.now());
   served_once_ = served_once_ || serving;
   print_requests();
+  sandbox_.tell_refusals(log_);
 }
 
 void ServerProcess::print_requests() {
@@ -339,6 +344,7 @@ control::Report ServerProcess::report() const {
   report.ready_max_error_s = seconds(settings_.http.max_error);
   report.reloads = reloads_;
   report.reload_errors = reload_errors_;
+  report.sandbox = sandbox_.view();
   return report;
 }
 
@@ -391,6 +397,9 @@ void ServerProcess::apply(config::Settings next) {
   if (next.clock.steer == clock::Actuator::system && !may_set_time_) {
     return refuse("clock.steer = \"system\" needs CAP_SYS_TIME, which was given up at the start",
                   "cannot be served without a restart");
+  }
+  if (const auto path = sandbox_.out_of_reach(next); !path.empty()) {
+    return refuse("the sandbox has no access to " + path, "cannot be served without a restart");
   }
   const bool http_moved = next.http.listen != settings_.http.listen;
   if (http_moved && next.http.listen) {
@@ -448,6 +457,7 @@ void ServerProcess::stop() {
   health_.reset();
   workers_.stop();
   timekeeper_.stop();
+  sandbox_.tell_refusals(log_);
   const auto totals = workers_.totals();
   log_.info("stopped", {{"received", fmt::to_string(totals.received)},
                         {"replies", fmt::to_string(totals.replies)}});
@@ -457,6 +467,7 @@ std::expected<void, StartFailure> ServerProcess::start() {
   if (auto bound = bind(); !bound) return bound;
   greet();
   if (auto given_up = give_up_privileges(settings_, log_); !given_up) return given_up;
+  if (auto inside = sandbox_.enter(settings_, config_file_, log_); !inside) return inside;
   return start_threads();
 }
 
@@ -485,9 +496,9 @@ int ServerProcess::run() {
 
 }  // namespace
 
-int run_server(config::Settings settings, const Reload& reload) {
+int run_server(config::Settings settings, const Reload& reload, const std::string& config_file) {
   try {
-    return std::make_unique<ServerProcess>(std::move(settings), reload)->run();
+    return std::make_unique<ServerProcess>(std::move(settings), reload, config_file)->run();
   } catch (const std::system_error& error) {  // of a thread that is no worker
     const StartFailure failure = cannot_start_thread(error);
     Log().error(failure.text);
