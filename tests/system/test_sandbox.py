@@ -221,6 +221,12 @@ class Sandbox(unittest.TestCase):
                     self.assertEqual(server.metric(f'ntp_server_sandbox{{part="{part}"}}'), 0)
                     server.stop()
 
+    def test_systemds_unit_lets_the_program_shut_itself_in(self):
+        unit = read(os.path.join(os.path.dirname(TABLE), "..", "..", "packaging", "systemd", "ntp-server.service"))
+        named = set(" ".join(re.findall(r"^SystemCallFilter=([^~@].*)$", unit, re.MULTILINE)).split())
+        self.assertLessEqual({"seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "memfd_create"}, named,
+                             "@system-service has not all of them in every version of systemd")
+
     def test_what_is_required_and_missing_refuses_the_start(self):
         for call in ("landlock_create_ruleset", "seccomp"):
             with Server(PROGRAM, environment=REQUIRED, prefix=(DENY, "ENOSYS", call), wait=False) as server:
@@ -232,6 +238,7 @@ class Sandbox(unittest.TestCase):
         server = self.server("--http", "127.0.0.1:9560", environment=REQUIRED)
         self.assertIsNotNone(ask())
 
+    @not_sanitized
     def test_no_call_that_a_kernel_refuses_ends_in_anything_but_service_or_a_reason(self):
         # Those without which no program starts at all are left out.
         for call in ("adjtimex", "clock_adjtime", "membarrier", "getrandom", "sched_getaffinity", "capset", "prctl", "setgroups", "setuid", "setsockopt",
