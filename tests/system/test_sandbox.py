@@ -47,15 +47,17 @@ class NameServer(threading.Thread):
     def serve_tcp(self):
         while True:
             connection, _ = self.tcp.accept()
-            with connection:
-                connection.settimeout(2)
-                try:
-                    while head := connection.recv(2, socket.MSG_WAITALL):
-                        answer = self.answer(connection.recv(struct.unpack("!H", head)[0], socket.MSG_WAITALL), False)
-                        connection.sendall(struct.pack("!H", len(answer)) + answer)
-                        self.over_tcp += 1
-                except OSError:
-                    pass
+            threading.Thread(target=self.serve_connection, args=(connection,), daemon=True).start()
+
+    def serve_connection(self, connection):
+        with connection:
+            try:
+                while head := connection.recv(2, socket.MSG_WAITALL):
+                    answer = self.answer(connection.recv(struct.unpack("!H", head)[0], socket.MSG_WAITALL), False)
+                    connection.sendall(struct.pack("!H", len(answer)) + answer)
+                    self.over_tcp += 1
+            except OSError:
+                pass
 
 
 class Sandbox(unittest.TestCase):
@@ -177,15 +179,15 @@ class Sandbox(unittest.TestCase):
 
     def test_names_are_looked_up_inside_over_tcp_too(self):
         folder = self.folder()
-        name_server = NameServer("127.0.9.53", "127.0.8.3")
-        for name, text in (("resolv.conf", "nameserver 127.0.9.53\noptions timeout:1 attempts:1\n"), ("nsswitch.conf", "hosts: files dns\n")):
+        name_server = NameServer("127.0.9.53", "192.0.2.77")
+        for name, text in (("resolv.conf", "nameserver 127.0.9.53\noptions timeout:5 attempts:2\n"), ("nsswitch.conf", "hosts: files dns\n")):
             with open(os.path.join(folder, name), "w") as file:
                 file.write(text)
         script = f"mount --bind {folder}/resolv.conf /etc/resolv.conf && mount --bind {folder}/nsswitch.conf /etc/nsswitch.conf && exec \"$@\""
         for threads in ("1", "0"):
             before = name_server.over_tcp
             server = self.server("--threads", threads, "--source", "ntp.example.test", prefix=("unshare", "--mount", "sh", "-c", script, "sh"))
-            until(lambda: any(s["address"] == "127.0.8.3:123" for s in server.status()["sources"]), 10.0, "the address of the name")
+            until(lambda: any(s["address"] == "192.0.2.77:123" for s in server.status()["sources"]), 30.0, "the address of the name")
             self.assertGreater(name_server.over_tcp, before)
             server.stop()
 
