@@ -54,7 +54,8 @@ int serve(const CommandLine& line) {
     for (const auto& problem : again.error()) lines.push_back(to_string(problem));
     return std::unexpected(std::move(lines));
   };
-  return daemon::run_server(std::move(loaded->settings), reload);
+  return daemon::run_server(std::move(loaded->settings), reload,
+                            line.config.value_or(std::string(os::kDefaultConfigFile)));
 }
 
 int check(const CommandLine& line) {

@@ -25,6 +25,7 @@ constexpr std::int64_t ns(std::chrono::nanoseconds duration) { return duration.c
 constexpr std::array<string_view, 3> kUnsynchronised{"local", "refuse", "orphan"};
 constexpr std::array<string_view, 2> kHostUnsynchronised{"local", "refuse"};
 constexpr std::array<string_view, 2> kActuators{"none", "system"};
+constexpr std::array<string_view, 3> kSandboxes{"auto", "off", "required"};
 constexpr std::array<string_view, 4> kLevels{"error", "warning", "info", "debug"};
 constexpr std::array<string_view, 3> kFormats{"text", "json", "logfmt"};
 constexpr std::array<string_view, 2> kSocketWords{"", "off"};
@@ -34,6 +35,7 @@ constexpr std::array<string_view, 3> kUnlisted{"auto", "allow", "deny"};
 constexpr std::array<string_view, 1> kRulesWords{""};
 static_assert(kUnsynchronised[static_cast<std::size_t>(clock::Unsynchronised::orphan)] == "orphan");
 static_assert(kActuators[static_cast<std::size_t>(clock::Actuator::system)] == "system");
+static_assert(kSandboxes[static_cast<std::size_t>(Sandbox::required)] == "required");
 static_assert(kLevels[static_cast<std::size_t>(LogLevel::debug)] == "debug");
 static_assert(kUnlisted[static_cast<std::size_t>(Unlisted::deny)] == "deny");
 static_assert(kFormats[static_cast<std::size_t>(LogFormat::logfmt)] == "logfmt");
@@ -128,6 +130,14 @@ constexpr std::array kOptions{
            .show = [](const Settings& s) {
              return quote(fmt::format("{}:{}", s.server.uid, s.server.gid));
            }},
+    Option{.key = "server.sandbox", .fallback = "auto", .flag = "", .argument = "",
+           .expects = R"("auto", "off" or "required")",
+           .help = "after the start, reach only the files, ports and system calls that are needed: "
+                   "auto with what the kernel has of Landlock and seccomp, required refuses to start "
+                   "where either is missing",
+           .read = [](Settings& s, const Given& g) { read_enum(g, s.server.sandbox); },
+           .show = [](const Settings& s) { return show_enum(kSandboxes, s.server.sandbox); },
+           .words = kSandboxes},
 
     Option{.key = "host_clock.error_floor", .fallback = "1ms", .flag = "", .argument = "",
            .expects = R"(a duration from "0s" to "1s")",

@@ -19,6 +19,9 @@ enum class LogLevel : std::uint8_t { error, warning, info, debug };
 enum class Unlisted : std::uint8_t { automatic, allow, deny };
 enum class LogFormat : std::uint8_t { text, json, logfmt };
 
+// How much of the sandbox is demanded: what the kernel has, nothing, or all that it consists of.
+enum class Sandbox : std::uint8_t { automatic, off, required };
+
 struct ServerSettings {
   std::vector<Endpoint> listen;   // never empty
   bool listen_is_default = true;  // then a family that the machine lacks is tolerated
@@ -29,6 +32,7 @@ struct ServerSettings {
   int poll_minimum = -6;      // log2 seconds
   std::uint32_t uid = 65532;  // what root becomes after binding
   std::uint32_t gid = 65532;
+  Sandbox sandbox = Sandbox::automatic;
 
   friend bool operator==(const ServerSettings&, const ServerSettings&) = default;
 };

@@ -309,6 +309,15 @@ void write_process(Exposition& out, const Report& report) {
   out.family("ntp_server_reloads_total", "counter", "Reloads of the configuration, by result.");
   out.sample(report.reloads, {{"result", "ok"}});
   out.sample(report.reload_errors, {{"result", "error"}});
+  const SandboxView& sandbox = report.sandbox;
+  out.family("ntp_server_sandbox", "gauge", "1 for what is in force of the sandbox.");
+  out.sample(sandbox.files > 0 ? 1 : 0, {{"part", "files"}});
+  out.sample(sandbox.system_calls && sandbox.unconfined_threads == 0 ? 1 : 0,
+             {{"part", "system_calls"}});
+  out.sample(sandbox.memory ? 1 : 0, {{"part", "memory"}});
+  out.counter("ntp_server_sandbox_refused_calls_total",
+              "System calls that the sandbox refused: a bug, or an intruder.",
+              sandbox.refused_calls);
 }
 
 }  // namespace

@@ -69,6 +69,10 @@ TEST(Metrics, TellEveryFieldOfTheReport) {
       {"ntp_server_workers_stalled", "1"},
       {"ntp_server_reloads_total{result=\"ok\"}", "7"},
       {"ntp_server_reloads_total{result=\"error\"}", "8"},
+      {"ntp_server_sandbox{part=\"files\"}", "1"},
+      {"ntp_server_sandbox{part=\"system_calls\"}", "1"},
+      {"ntp_server_sandbox{part=\"memory\"}", "0"},
+      {"ntp_server_sandbox_refused_calls_total", "9"},
   };
   for (const auto& [name, value] : expected) {
     const auto found = all.find(name);

@@ -47,6 +47,15 @@ inline constexpr std::array<std::string_view, 5> kStandings = {
 static_assert(kStandings.size() ==
               static_cast<std::size_t>(clock::HostStanding::too_uncertain) + 1);
 
+// What keeps an intruder in.
+struct SandboxView {
+  int files = 0;                         // version of Landlock's interface; 0: not in force
+  bool system_calls = false;             // filtered
+  bool memory = false;                   // data cannot be made code
+  std::uint64_t refused_calls = 0;       // by the filter, since the start
+  std::uint64_t unconfined_threads = 0;  // that could not get the filter of their own
+};
+
 struct Report {
   std::string version{};  // "V0.1"
   RealTime now{};         // read together
@@ -67,6 +76,7 @@ struct Report {
   double ready_max_error_s = 0.1;  // http.max_error
   std::uint64_t reloads = 0;
   std::uint64_t reload_errors = 0;
+  SandboxView sandbox{};
 };
 
 // What replies say at raw_now. While the local clock or an orphan's is served by policy there is no

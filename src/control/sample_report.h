@@ -54,6 +54,7 @@ inline Report sample_report() {
   report.workers_stalled = 1;
   report.reloads = 7;
   report.reload_errors = 8;
+  report.sandbox = {.files = 7, .system_calls = true, .memory = false, .refused_calls = 9};
   return report;
 }
 

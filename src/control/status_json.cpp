@@ -220,6 +220,12 @@ std::string status_json(const Report& report, JsonForm form) {
   for (const Endpoint& endpoint : report.listening) listening.push_back(to_string(endpoint));
   status["workers"] = {{"count", report.workers}, {"stalled", report.workers_stalled}};
   status["reloads"] = {{"ok", report.reloads}, {"error", report.reload_errors}};
+  const SandboxView& sandbox = report.sandbox;
+  status["sandbox"] = {{"landlock", sandbox.files},
+                       {"system_calls", sandbox.system_calls},
+                       {"memory", sandbox.memory},
+                       {"refused_calls", sandbox.refused_calls},
+                       {"unconfined_threads", sandbox.unconfined_threads}};
   // Replacing what is not UTF-8 instead of throwing: a page must not be able to end the program.
   const auto replace = Json::error_handler_t::replace;
   return form == JsonForm::one_line ? status.dump(-1, ' ', false, replace)

@@ -19,6 +19,7 @@
 #include "daemon/health_channel.h"
 #include "daemon/log.h"
 #include "daemon/privileges.h"
+#include "daemon/sandbox.h"
 #include "daemon/self_probe.h"
 #include "daemon/time_settings.h"
 #include "daemon/timekeeper.h"
@@ -63,9 +64,10 @@ std::string guide_form(const Endpoint& endpoint) {
 
 class ServerProcess {
  public:
-  ServerProcess(config::Settings settings, const Reload& reload)
+  ServerProcess(config::Settings settings, const Reload& reload, const std::string& config_file)
       : settings_(std::move(settings)),
         reload_(reload),
+        config_file_(config_file),
         loop_([] { return os::raw_now(); }),
         plan_(worker_plan(settings_)),
         workers_(served_, plan_),
@@ -102,7 +104,9 @@ class ServerProcess {
 
   config::Settings settings_;
   const Reload& reload_;
+  const std::string& config_file_;
   mutable Log log_;
+  Sandbox sandbox_;
   Served served_;
   os::PollLoop loop_;
   Workers::Plan plan_;
@@ -273,6 +277,7 @@ void ServerProcess::housekeeping() {
   }
   look_at_rate();
   print_requests();
+  sandbox_.tell_refusals(log_);
 }
 
 // An address that many clients seem to share is told of once: what its owner can do about it.
@@ -366,6 +371,7 @@ control::Report ServerProcess::report() const {
   report.ready_max_error_s = seconds(settings_.http.max_error);
   report.reloads = reloads_;
   report.reload_errors = reload_errors_;
+  report.sandbox = sandbox_.view();
   return report;
 }
 
@@ -434,6 +440,9 @@ void ServerProcess::apply(config::Settings next) {
     return refuse("clock.steer = \"system\" needs CAP_SYS_TIME, which was given up at the start",
                   "cannot be served without a restart");
   }
+  if (const auto path = sandbox_.out_of_reach(next); !path.empty()) {
+    return refuse("the sandbox has no access to " + path, "cannot be served without a restart");
+  }
   const bool http_moved = next.http.listen != settings_.http.listen;
   if (http_moved && next.http.listen) {
     // The same port on another address can only be had once the old one is given up.
@@ -489,6 +498,7 @@ void ServerProcess::stop() {
   health_.reset();
   workers_.stop();
   timekeeper_.stop();
+  sandbox_.tell_refusals(log_);
   const auto totals = workers_.totals();
   log_.info("stopped", {{"received", fmt::to_string(totals.received)},
                         {"replies", fmt::to_string(totals.replies)}});
@@ -498,6 +508,7 @@ std::expected<void, StartFailure> ServerProcess::start() {
   if (auto bound = bind(); !bound) return bound;
   greet();
   if (auto given_up = give_up_privileges(settings_, log_); !given_up) return given_up;
+  if (auto inside = sandbox_.enter(settings_, config_file_, log_); !inside) return inside;
   return start_threads();
 }
 
@@ -525,9 +536,9 @@ int ServerProcess::run() {
 
 }  // namespace
 
-int run_server(config::Settings settings, const Reload& reload) {
+int run_server(config::Settings settings, const Reload& reload, const std::string& config_file) {
   try {
-    return std::make_unique<ServerProcess>(std::move(settings), reload)->run();
+    return std::make_unique<ServerProcess>(std::move(settings), reload, config_file)->run();
   } catch (const std::system_error& error) {  // of a thread that is no worker
     const StartFailure failure = cannot_start_thread(error);
     Log().error(failure.text);

@@ -7,6 +7,7 @@
 
 #include "os/clocks.h"
 #include "os/machine.h"
+#include "os/seccomp.h"
 
 namespace ntp::daemon {
 namespace {
@@ -59,6 +60,7 @@ void Timekeeper::start() {
 
 void Timekeeper::run() noexcept {
   os::block_signals();
+  os::confine_thread(os::ThreadRole::timekeeper);
   {
     os::PollLoop loop(os::raw_now);
     begin(loop);

@@ -6,6 +6,7 @@
 
 #include "os/clocks.h"
 #include "os/machine.h"
+#include "os/seccomp.h"
 #include "os/udp_socket.h"
 #include "server/responder.h"
 
@@ -53,6 +54,7 @@ void Worker::stop() {
 
 void Worker::run() noexcept {
   os::block_signals();
+  os::confine_thread(os::ThreadRole::worker);
   while (!stopping_.load(std::memory_order_acquire)) {  // with deadline_, leave_
     if (serve(true) == 0 && batch_.failure() != 0) ::poll(nullptr, 0, kPauseAfterFailure_ms);
   }

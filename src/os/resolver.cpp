@@ -14,6 +14,7 @@
 #include "os/machine.h"
 #include "os/ntp_exchange.h"
 #include "os/privileges.h"
+#include "os/seccomp.h"
 
 namespace ntp::os {
 
@@ -45,6 +46,7 @@ void Resolver::ask(const std::string& name, Answer answer) {
     std::thread([shared = shared_, number, name] {
       block_signals();
       drop_thread_capabilities();  // the asking thread may steer the clock
+      confine_thread(ThreadRole::resolver);
       auto found = resolve(name, 0);
       if (!found) return shared->put(number, std::unexpected(found.error()));
       std::vector<IpAddress> addresses;
