@@ -10,7 +10,7 @@ constexpr std::uint64_t kSecond_ns = 1'000'000'000;
 // How long a loss of datagrams is remembered.
 constexpr std::uint64_t kThreat_ns = kSecond_ns;
 // While datagrams are lost, what is above a limit costs those below it their place in the queue.
-constexpr std::uint32_t kLeakUnderThreat = 16;
+constexpr std::uint32_t kLeakUnderThreat = 4;
 // A crowd: at least half of the requests of a second are of one address, so many of them above its
 // limit, and those came from so many ports (bits of a map of 1,024).
 constexpr std::uint64_t kLeastCrowd = 100;

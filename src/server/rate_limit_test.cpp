@@ -304,7 +304,7 @@ TEST(RateLimiter, CutsTheLoudHarderWhileDatagramsAreLostAndAtNoOtherTime) {
     return count;
   };
   EXPECT_NEAR(served(false), 5000 + 95'000 / 2, 1500);
-  EXPECT_NEAR(served(true), 5000 + 95'000 / 16, 1000);
+  EXPECT_NEAR(served(true), 5000 + 95'000 / 4, 1500);
 }
 
 TEST(RateLimiter, CutsLoudPrefixesOnlyWhileDatagramsAreLost) {
