@@ -158,6 +158,23 @@ class Sandbox(unittest.TestCase):
         self.assertEqual(ask().stratum, 11)
 
     @not_sanitized
+    def test_a_file_of_access_rules_is_read_again_wherever_it_is(self):
+        folder, elsewhere = self.folder(), self.folder()
+        path, rules = os.path.join(folder, "ntp.toml"), os.path.join(elsewhere, "rules")
+        with open(rules, "w") as file:
+            file.write("allow 127.0.0.0/8\n")
+        with open(path, "w") as file:
+            file.write(f"[access]\nrules = '{rules}'\n")
+        server = self.server("--config", path)
+        self.assertIsNotNone(ask())
+        with open(rules + ".new", "w") as file:
+            file.write("deny 127.0.0.0/8\n")
+        os.rename(rules + ".new", rules)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_line("configuration reloaded")
+        self.assertIsNone(ask(timeout=0.3))
+
+    @not_sanitized
     def test_a_reload_that_needs_files_out_of_reach_is_refused(self):
         folder, elsewhere = self.folder(), self.folder()
         shutil.chown(elsewhere, 65532)
