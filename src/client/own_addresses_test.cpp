@@ -14,7 +14,7 @@ TEST(SourceSet, NeverAsksThisMachineItself) {
   const Endpoint served[] = {{.address = host(1), .port = 123},
                              {.address = IpAddress::v4(127, 0, 0, 1), .port = 123},
                              {.address = IpAddress::v4(0, 0, 0, 0), .port = 1124}};
-  world.set.set_own({std::begin(served), std::end(served)}, {});
+  world.set.set_own({std::begin(served), std::end(served)});
   world.names["a.example"] = {host(1), host(2)};
   SourceOptions elsewhere = server("198.51.100.1");
   elsewhere.port = 1123;
@@ -48,12 +48,11 @@ TEST(SourceSet, OwnAddressesAreThoseThatAreServed) {
 
 TEST(SourceSet, RefusesAServerThatIsSynchronisedToUs) {
   World world;
-  const std::uint32_t served[] = {0x12345678};
   const auto own = *parse_ip("2001:db8::1");
   world.set.set_own({{.address = IpAddress::v4(192, 0, 2, 99), .port = 123},
                      {.address = own, .port = 1123},
-                     {.address = IpAddress::v4(127, 0, 0, 1), .port = 123}},
-                    served);
+                     {.address = IpAddress::v4(0x12, 0x34, 0x56, 0x78), .port = 1124},
+                     {.address = IpAddress::v4(127, 0, 0, 1), .port = 123}});
   world.configure({server("198.51.100.1")});
   const std::pair<std::uint32_t, bool> refids[] = {{0xc0000263, false},
                                                    {0x39ab9b37, false},

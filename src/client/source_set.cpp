@@ -131,11 +131,11 @@ std::vector<Endpoint> own_addresses(std::span<const Endpoint> listen,
   return own;
 }
 
-void SourceSet::set_own(std::vector<Endpoint> served,
-                        std::span<const std::uint32_t> served_refids) {
+void SourceSet::set_own(std::vector<Endpoint> served) {
   own_ = std::move(served);
-  own_refids_.assign(served_refids.begin(), served_refids.end());
-  for (const auto& [address, port, scope] : own_) {
+  own_refids_.clear();
+  for (const Endpoint& own : own_) {
+    const IpAddress& address = own.address;
     // Every machine has these: a server synchronised to itself is not synchronised to us.
     if (address.is_loopback() || address.is_unspecified()) continue;
     own_refids_.push_back(wire::refid_of(address));

@@ -88,8 +88,8 @@ class SourceSet {
   // Sources that stay, by host, port and mode, keep their associations and what they know.
   void configure(const std::vector<SourceOptions>& options, RawTime now, RandomSource& random);
   // This server's: never asked, and a server that names one as its reference is synchronised to
-  // us. `served_refids` are whatever else we call ourselves.
-  void set_own(std::vector<Endpoint> served, std::span<const std::uint32_t> served_refids);
+  // us.
+  void set_own(std::vector<Endpoint> served);
 
   void on_timer(RawTime now, RandomSource& random);
   std::vector<Outgoing> take_transmits();

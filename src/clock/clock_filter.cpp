@@ -195,6 +195,7 @@ void ClockFilter::notice_shorter_route(const Sample& sample,
   const double shorter = shortest_.minimum() - sample.delay_s;
   if (shorter < 2 * queueing + 3 * sample.precision_s) return;
   const double innovation = sample.offset_s - expected.offset_s;
+  // As much as its own queueing may be, but less than if one direction alone had become shorter.
   const double noise = std::min(3 * queueing, shorter / 4);
   if (innovation * innovation > 9 * expected.offset_var + noise * noise) {
     bank_.anchor(0, expected.offset_var + shorter * shorter / 4);
