@@ -233,8 +233,8 @@ std::string status_text(const json& status) {
     text += "rate           requests come faster than they can be read\n";
   }
   if (at(rate, "crowd").is_string()) {
-    text += fmt::format("rate           many clients seem to share {}; they are all answered\n",
-                        word(at(rate, "crowd")));
+    text += fmt::format("rate           many clients seem to share {}{}\n", word(at(rate, "crowd")),
+                        at(rate, "threatened") == true ? "" : "; they are all answered");
   }
   return text;
 }

@@ -70,4 +70,18 @@ Verdict readiness(const Report& report, double max_error_s) {
   return {true, fmt::format("synchronised within {:.6f} s", bound_s)};
 }
 
+Verdict liveness(const Report& report) {
+  if (!report.served_once) {
+    return {false, "has not had time to serve yet: " + readiness(report, 0).why};
+  }
+  if (report.raw_now - report.state.at > server::kStateLifetime) {
+    return {false, "nobody has looked at the clock for 10 s"};
+  }
+  if (report.workers_stalled > 0) {
+    return {false, fmt::format("{} of {} workers give no sign of life", report.workers_stalled,
+                               report.workers)};
+  }
+  return {true, "alive"};
+}
+
 }  // namespace ntp::control

@@ -93,5 +93,7 @@ struct Verdict {
   std::string why;  // one line, for people
 };
 Verdict readiness(const Report& report, double max_error_s);
+// Whether the process does its work at all, however well the time is known.
+Verdict liveness(const Report& report);
 
 }  // namespace ntp::control

@@ -12,13 +12,14 @@
 #include <system_error>
 
 #include "config/options.h"
-#include "control/log_format.h"
+#include "control/crowd_notice.h"
 #include "control/metrics.h"
 #include "control/report.h"
 #include "control/status_json.h"
 #include "daemon/health_channel.h"
 #include "daemon/log.h"
 #include "daemon/privileges.h"
+#include "daemon/request_log.h"
 #include "daemon/sandbox.h"
 #include "daemon/self_probe.h"
 #include "daemon/time_settings.h"
@@ -47,7 +48,6 @@ constexpr std::chrono::seconds kNeighbourLook{1};
 constexpr std::chrono::seconds kRetry{5};  // of a health channel or HTTP that could not be had
 constexpr std::chrono::minutes kSharedAtMost{5};        // before a neighbour on our port is a fault
 constexpr std::chrono::milliseconds kProbeMargin{200};  // to answer before the asker gives up
-constexpr std::chrono::hours kCrowdSilence{1};  // after a word about one crowd, about others
 constexpr auto kOneLine = control::JsonForm::one_line;
 
 Workers::Plan worker_plan(const config::Settings& settings) {
@@ -89,17 +89,13 @@ class ServerProcess {
   void arm_housekeeping();
   void housekeeping();
   std::chrono::nanoseconds longest_wait() const;
-  void print_requests();
-  void tell_suppressed(const control::LogLimiter::Permit& permit) const;
   void answer_health(const HealthQuestion& question, const HealthChannel::Answer& answer);
-  control::Verdict liveness(const control::Report& report) const;
   control::Report report() const;
   http::Routes routes() const;
   void reload();
   void refuse(const std::string& why, std::string_view refusal);
   void apply(config::Settings next);
   void publish_policy();
-  void look_at_rate();
   void stop();
 
   config::Settings settings_;
@@ -124,9 +120,8 @@ class ServerProcess {
   const bool may_set_time_ = settings_.clock.steer == clock::Actuator::system;
   std::uint64_t reloads_ = 0;
   std::uint64_t reload_errors_ = 0;
-  control::LogLimiter request_lines_;
-  IpAddress crowd_told_{};
-  RawTime crowd_silence_until_{};
+  RequestLog request_log_;
+  control::CrowdNotice crowd_;
 };
 
 std::expected<void, StartFailure> ServerProcess::bind() {
@@ -225,7 +220,7 @@ void ServerProcess::watch_workers() {
   for (Worker* worker : workers_.all()) {
     worker_watches_.push_back(loop_.watch(worker->fd(), POLLIN, [this, worker](short) {
       worker->serve_ready();
-      print_requests();
+      request_log_.print(workers_, loop_.now(), log_);
     }));
   }
 }
@@ -275,57 +270,10 @@ void ServerProcess::housekeeping() {
   if (plan_.per_endpoint == 0) {
     for (Worker* worker : workers_.all()) worker->look_at_the_time();
   }
-  look_at_rate();
-  print_requests();
+  const auto crowd = crowd_.look(workers_.rate_view(), settings_.rate.limit, loop_.now());
+  if (crowd) log_.warning(*crowd);
+  request_log_.print(workers_, loop_.now(), log_);
   sandbox_.tell_refusals(log_);
-}
-
-// An address that many clients seem to share is told of once: what its owner can do about it.
-void ServerProcess::look_at_rate() {
-  const server::RateView rate = workers_.rate_view();
-  if (rate.crowd_ports == 0 || rate.crowd == crowd_told_) return;
-  if (loop_.now() < crowd_silence_until_) return;  // whoever forges addresses writes no log
-  crowd_told_ = rate.crowd;
-  crowd_silence_until_ = loop_.now() + kCrowdSilence;
-  log_.warning(fmt::format(
-      "most requests come from {}, more than {} a second and from many ports: a proxy or NAT seems "
-      "to "
-      "stand before many clients, which the limit cannot tell apart. They are all answered. In "
-      "Docker, publish the port without userland-proxy or use --network host",
-      to_string(rate.crowd), settings_.rate.limit));
-}
-
-void ServerProcess::print_requests() {
-  for (Worker* worker : workers_.all()) {
-    while (const auto note = worker->notes().pop()) {
-      std::string line = note->received > 0 ? fmt::format("Received {} packets", note->received)
-                                            : "Sent to " + to_string(note->sent_to);
-      const auto permit = request_lines_.ask(loop_.now());
-      tell_suppressed(permit);
-      if (permit.granted) log_.info(std::move(line));
-    }
-    request_lines_.add_suppressed(worker->take_dropped_notes());
-  }
-  tell_suppressed(request_lines_.settle(loop_.now()));
-}
-
-void ServerProcess::tell_suppressed(const control::LogLimiter::Permit& permit) const {
-  if (permit.suppressed == 0) return;
-  log_.info(fmt::format("suppressed {} lines about requests", permit.suppressed));
-}
-
-control::Verdict ServerProcess::liveness(const control::Report& report) const {
-  if (!report.served_once) {
-    return {false, "has not had time to serve yet: " + control::readiness(report, 0).why};
-  }
-  if (report.raw_now - report.state.at > server::kStateLifetime) {
-    return {false, "nobody has looked at the clock for 10 s"};
-  }
-  if (report.workers_stalled > 0) {
-    return {false, fmt::format("{} of {} workers give no sign of life", report.workers_stalled,
-                               report.workers)};
-  }
-  return {true, "alive"};
 }
 
 void ServerProcess::answer_health(const HealthQuestion& question,
@@ -335,7 +283,7 @@ void ServerProcess::answer_health(const HealthQuestion& question,
       std::max<std::chrono::milliseconds>(question.timeout - kProbeMargin, question.timeout / 2);
   probe_.start(timeout, [this, question, answer](const ProbeResult& probe) {
     const control::Report now = report();
-    const control::Verdict alive = liveness(now);
+    const control::Verdict alive = control::liveness(now);
     const control::Verdict ready = control::readiness(now, question.max_error_s.value_or(HUGE_VAL));
     if (!probe.answered) return answer("unhealthy: " + probe.text);
     // A successor waits for its predecessor to end; but not for ever, and another one's time is no
@@ -391,7 +339,8 @@ http::Routes ServerProcess::routes() const {
          return http::Response{.content_type = "application/json",
                                .body = control::status_json(report())};
        }},
-      {"/healthz", [this, verdict](const http::Request&) { return verdict(liveness(report())); }},
+      {"/healthz",
+       [this, verdict](const http::Request&) { return verdict(control::liveness(report())); }},
       {"/readyz",
        [this, verdict](const http::Request&) {
          const auto now = report();
