@@ -48,6 +48,20 @@ Arrival arrival_of(std::span<const std::byte> payload) {
           .through_loopback = false};
 }
 
+// False where the request was dropped, which is the end of the measurement.
+bool answer(benchmark::State& state, const Arrival& arrival, const wire::Header& clock,
+            NoiseSource& noise, Octets& out, RateLimiter* limiter = nullptr) {
+  auto reply = respond(arrival, clock, {}, kRec, limiter);
+  if (!reply) {
+    state.SkipWithError("a good request was dropped");
+    return false;
+  }
+  seal(*reply, arrival, kXmt, noise, out);
+  benchmark::DoNotOptimize(out);
+  benchmark::ClobberMemory();
+  return true;
+}
+
 // Everything from the octets of a request to the octets of its reply.
 void answer_a_request(benchmark::State& state) {
   const Octets request = request_of(wire::Mode::client);
@@ -56,14 +70,7 @@ void answer_a_request(benchmark::State& state) {
   NoiseSource noise(1);
   Octets out{};
   for (auto _ : state) {
-    auto reply = respond(arrival, clock, {}, kRec);
-    if (!reply) {
-      state.SkipWithError("a good request was dropped");
-      break;
-    }
-    seal(*reply, arrival, kXmt, noise, out);
-    benchmark::DoNotOptimize(out);
-    benchmark::ClobberMemory();
+    if (!answer(state, arrival, clock, noise, out)) break;
   }
 }
 BENCHMARK(answer_a_request);
@@ -96,14 +103,7 @@ void answer_within_limits(benchmark::State& state) {
       for (std::size_t j = 0; j < kBatch; ++j) limiter.prefetch(clients[(i + j) % clients.size()]);
     }
     arrival.source.address = clients[i++ % clients.size()];
-    auto reply = respond(arrival, clock, {}, kRec, &limiter);
-    if (!reply) {
-      state.SkipWithError("a good request was dropped");
-      break;
-    }
-    seal(*reply, arrival, kXmt, noise, out);
-    benchmark::DoNotOptimize(out);
-    benchmark::ClobberMemory();
+    if (!answer(state, arrival, clock, noise, out, &limiter)) break;
   }
 }
 BENCHMARK(answer_within_limits);

@@ -6,21 +6,11 @@
 #include "check.h"
 #include "config/access_rules.h"
 #include "server/access.h"
+#include "server/access_fixture.h"
 
 namespace {
 
 using namespace ntp;
-
-bool search(const std::vector<server::AccessRule>& rules, bool unlisted, const IpAddress& address) {
-  bool verdict = unlisted;
-  int longest = -1;
-  for (const auto& rule : rules) {
-    if (!rule.prefix.contains(address) || int{rule.prefix.length} < longest) continue;
-    longest = rule.prefix.length;
-    verdict = rule.allowed;
-  }
-  return verdict;
-}
 
 // The address `step` away in its last octet, which may be just outside of the prefix.
 IpAddress beside(IpAddress address, int step) {
@@ -47,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const auto& rule : file.rules) {
       for (int step = -1; step <= 1; ++step) {
         const IpAddress address = beside(rule.prefix.address, step);
-        NTP_CHECK(table.allows(address) == search(file.rules, unlisted, address));
+        NTP_CHECK(table.allows(address) == server::allows_by_search(file.rules, unlisted, address));
       }
     }
   }

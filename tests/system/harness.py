@@ -86,6 +86,13 @@ SANITIZED = bool(os.environ.get("PROGRAM_IS_SANITIZED"))  # set for the programs
 SANITIZERS_WORDS = re.compile(r"(Address|Thread|Leak|Memory)Sanitizer|runtime error:")
 
 
+def begin(test, program, *arguments, **named):
+    """A server that ends with the test at the latest."""
+    server = Server(program, *arguments, **named)
+    test.addCleanup(server.__exit__)
+    return server
+
+
 def not_sanitized(test):
     """For what a sanitizer changes: memory, threads of its own, start-up."""
     return unittest.skipIf(SANITIZED, "says nothing of a sanitized program")(test)

@@ -2,7 +2,7 @@
 import os, signal, socket, sys, tempfile, threading, unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import SANITIZED, Server, ask, enter_own_network, read, request
+from harness import SANITIZED, Server, ask, begin, enter_own_network, read, request
 
 
 class Access(unittest.TestCase):
@@ -21,9 +21,7 @@ class Access(unittest.TestCase):
             file.write(f"[server]\nlisten = {listen}\n[rate]\nlimit = 0\n[access]\n{access}\n")
 
     def server(self, *arguments):
-        server = Server(PROGRAM, "--config", self.path, *arguments)
-        self.addCleanup(server.__exit__)
-        return server
+        return begin(self, PROGRAM, "--config", self.path, *arguments)
 
     def reload(self, server, word="configuration reloaded"):
         since = len(server.lines)

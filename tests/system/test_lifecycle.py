@@ -59,9 +59,7 @@ class Load(threading.Thread):
 
 class Lifecycle(unittest.TestCase):
     def server(self, *arguments, **named):
-        server = Server(PROGRAM, *arguments, **named)
-        self.addCleanup(server.__exit__)
-        return server
+        return begin(self, PROGRAM, *arguments, **named)
 
     def test_sigterm_and_sigint_end_it_with_0_in_under_a_second(self):
         for threads in ("auto", "0"):

@@ -2,7 +2,7 @@
 import os, signal, socket, sys, tempfile, time, unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Reply, Server, ask, enter_own_network, request, until
+from harness import Reply, ask, begin, enter_own_network, request, until
 
 
 class Burst:
@@ -44,9 +44,7 @@ class Rate(unittest.TestCase):
 
     def server(self, rate, *arguments):
         self.write(rate)
-        server = Server(PROGRAM, "--config", self.path, *arguments)
-        self.addCleanup(server.__exit__)
-        return server
+        return begin(self, PROGRAM, "--config", self.path, *arguments)
 
     def write(self, rate):
         with open(self.path, "w") as file:

@@ -62,9 +62,7 @@ class NameServer(threading.Thread):
 
 class Sandbox(unittest.TestCase):
     def server(self, *arguments, **named):
-        server = Server(PROGRAM, *arguments, **named)
-        self.addCleanup(server.__exit__)
-        return server
+        return begin(self, PROGRAM, *arguments, **named)
 
     def folder(self):
         directory = tempfile.TemporaryDirectory()

@@ -22,9 +22,7 @@ def everywhere(threads):
 
 class Saturation(unittest.TestCase):
     def server(self, *arguments, **named):
-        server = Server(PROGRAM, *arguments, **named)
-        self.addCleanup(server.__exit__)
-        return server
+        return begin(self, PROGRAM, *arguments, **named)
 
     def flood(self, *targets):
         flood = Flood(*(targets or [("127.0.0.1", sources_v4())] * 2))
