@@ -9,6 +9,7 @@ from lab import SERVER_CPU, LabError, memory_kib, read
 TOLERATED_LOSS = 0.01
 LADDER_STEP = 1.06
 LADDER_START = 0.5     # of the rate of the closed loop
+FEW = 256              # clients of the growth's base: one alone would be above the limit of an address
 BUFFER_DEFAULT = "/proc/sys/net/core/rmem_default"
 BUFFER_LIMIT = "/proc/sys/net/core/rmem_max"
 
@@ -50,16 +51,16 @@ def ladder(lab, peers, one_run, say):
 
 
 def growth_points(largest):
-    points, count = [], 100
+    points, count = [], 10_000
     while count < largest:
         points.append(count)
-        count *= 10 if count != 100 else 100
+        count *= 10
     return [*points, largest]
 
 
 def growth(lab, peers, out, options, say):
-    """CPU per request and memory once so many distinct addresses have asked, each point beside one
-    client asking the very same process in neighbouring windows."""
+    """CPU per request and memory once so many distinct addresses have asked, each point beside a
+    few clients asking the very same process in neighbouring windows."""
     found = {}
     rows = []
     for peer in peers:
@@ -67,8 +68,8 @@ def growth(lab, peers, out, options, say):
         child = lab.start(peer.command, log, peer.environment)
         try:
             lab.wait_until_answering(child, log, peer.name, peer.load_options)
-            first = lab.load("--duration", 0.5, *peer.load_options, clients=1)
-            points = [{"clients": 1, "asked": first["all_replies"],
+            first = lab.load("--duration", 0.5, *peer.load_options, clients=FEW)
+            points = [{"clients": FEW, "asked": first["all_replies"],
                        "memory": memory_kib(child.pid)}]
             for clients in growth_points(options.growth_to):
                 points.append(growth_point(lab, peer, child, clients, options.rounds))
@@ -80,8 +81,8 @@ def growth(lab, peers, out, options, say):
             rows.append([peer.name, f"{point['clients']:,}", f"{point['asked']:,}",
                          report.spread_text(point.get("cpu_ratios", [])),
                          f"{memory['anonymous'] / 1024:.1f}", f"{memory['rss'] / 1024:.1f}"])
-    say("\nMode T: distinct clients; CPU per request beside one client asking the same process")
-    say(report.table(["server", "clients", "answered before", "CPU x one client", "anon MiB",
+    say(f"\nMode T: distinct clients; CPU per request beside {FEW} clients asking the same process")
+    say(report.table(["server", "clients", "answered before", f"CPU x {FEW} clients", "anon MiB",
                       "RSS MiB"], rows))
     return found
 
@@ -99,10 +100,11 @@ def growth_point(lab, peer, child, clients, windows):
         seconds = max(seconds, 1.3 * clients / result["rate"])
     ratios = []
     for _ in range(windows):
-        one = lab.measure(child, "--duration", 0.5, "--warm-up", 0.1, *peer.load_options, clients=1)
+        few = lab.measure(child, "--duration", 0.5, "--warm-up", 0.1, *peer.load_options,
+                          clients=FEW)
         many = lab.measure(child, "--duration", 0.5, "--warm-up", 0.1, *peer.load_options,
                            clients=clients)
-        ratios.append(many["cpu_ns"] / one["cpu_ns"])
+        ratios.append(many["cpu_ns"] / few["cpu_ns"])
     return {"clients": clients, "asked": asked, "cpu_ratios": ratios,
             "memory": memory_kib(child.pid)}
 

@@ -18,6 +18,7 @@ CLIENT_MAC = "02:00:00:00:00:02"
 # Replies go to a MAC address that nobody has: the client's IP stack drops them at the door, so that
 # almost all of the CPU time beside the server's own is the network stack's on the server's side.
 GATEWAY_MAC = "02:00:00:00:00:99"
+CLIENTS = 1024  # enough of them that none is above the limit of one address
 V4 = {"server": "10.99.0.2", "gateway": "10.99.0.1", "prefix": 30, "clients": "10.0.0.0/8",
       "first": "10.1.0.0"}
 V6 = {"server": "fd99::2", "gateway": "fd99::1", "prefix": 64, "clients": "fd10::/16",
@@ -214,7 +215,7 @@ class Lab:
         if child in self.children:
             self.children.remove(child)
 
-    def load(self, *options, clients=256):
+    def load(self, *options, clients=CLIENTS):
         """One run of the load generator: its JSON."""
         done = subprocess.run(
             ["ip", "netns", "exec", self.client_ns, *self._pinned(str(CLIENT_CPU)),
@@ -238,7 +239,7 @@ class Lab:
         raise LabError(f"{name} gives no right answer (faults: {result.get('faults')}); its log:\n"
                        f"{read(log)[-1500:]}")
 
-    def measure(self, child, *options, clients=256):
+    def measure(self, child, *options, clients=CLIENTS):
         """A run of the generator with the CPU time that it cost and what else the CPUs did."""
         server, napi, stat, start = self._counters(child)
         result = self.load(*options, clients=clients)

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <vector>
 
 #include "server/responder.h"
 
@@ -67,6 +68,46 @@ void answer_a_request(benchmark::State& state) {
 }
 BENCHMARK(answer_a_request);
 
+// The same with the limits as they are by default, of clients that are random; in batches, with the
+// lines of the table fetched ahead as the worker does it.
+void answer_within_limits(benchmark::State& state) {
+  const Octets request = request_of(wire::Mode::client);
+  Arrival arrival = arrival_of(request);
+  const wire::Header clock = describe_clock(synchronised(), kNow);
+  NoiseSource noise(1);
+  KissGate gate;
+  RateLimiter limiter({.first = 1, .second = 2}, 3, gate);
+  const RateRules rules{.limit = 1000, .burst = 8000, .leak = 2, .prefix_limit = 16'000};
+  std::vector<IpAddress> clients(1 << 16);
+  for (auto& client : clients) {
+    const std::uint64_t bits = noise.next();
+    client =
+        IpAddress::v4(10, static_cast<std::uint8_t>(bits), static_cast<std::uint8_t>(bits >> 8),
+                      static_cast<std::uint8_t>(bits >> 16));
+  }
+  constexpr std::size_t kBatch = 64;
+  Octets out{};
+  std::size_t i = 0;
+  RawTime now = kNow;
+  for (auto _ : state) {
+    if (i % kBatch == 0) {
+      now += std::chrono::microseconds(100);
+      limiter.begin(rules, now, false);
+      for (std::size_t j = 0; j < kBatch; ++j) limiter.prefetch(clients[(i + j) % clients.size()]);
+    }
+    arrival.source.address = clients[i++ % clients.size()];
+    auto reply = respond(arrival, clock, {}, kRec, &limiter);
+    if (!reply) {
+      state.SkipWithError("a good request was dropped");
+      break;
+    }
+    seal(*reply, arrival, kXmt, noise, out);
+    benchmark::DoNotOptimize(out);
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(answer_within_limits);
+
 // What a flood of replies, which nobody may answer, costs.
 void drop_a_reply(benchmark::State& state) {
   const Octets request = request_of(wire::Mode::server);
@@ -82,6 +123,33 @@ void drop_a_reply(benchmark::State& state) {
   }
 }
 BENCHMARK(drop_a_reply);
+
+// Whether a client may be answered, by `rules` prefixes of a list as blocklists are; the clients
+// are random, so that nothing is in the cache by luck.
+void look_up_access(benchmark::State& state) {
+  NoiseSource noise(3);
+  const bool v4 = state.range(1) == 4;
+  const auto any = [&] {
+    IpAddress address{.family = v4 ? IpAddress::Family::v4 : IpAddress::Family::v6};
+    const std::uint64_t bits = noise.next();
+    for (std::size_t i = 0; i < (v4 ? 4u : 8u); ++i) {
+      address.octets[i] = static_cast<std::uint8_t>(bits >> (8 * i));
+    }
+    if (!v4) address.octets[0] = 0x20;  // global unicast
+    return address;
+  };
+  std::vector<AccessRule> rules;
+  for (std::int64_t i = 0; i < state.range(0); ++i) {
+    const auto length = static_cast<std::uint8_t>((v4 ? 16 : 32) + noise.next() % 17);
+    rules.push_back({.prefix = {masked(any(), length), length}, .allowed = i % 10 == 0});
+  }
+  const AccessTable table(rules, true);
+  std::vector<IpAddress> clients(1 << 16);
+  for (auto& client : clients) client = any();
+  std::size_t i = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(table.allows(clients[++i % clients.size()]));
+}
+BENCHMARK(look_up_access)->ArgsProduct({{1, 1000, 100'000}, {4, 6}});
 
 // Once a batch.
 void describe_the_clock(benchmark::State& state) {

@@ -14,7 +14,7 @@ import sys
 import extras
 import peers as peers_of
 import report
-from lab import Lab, LabError, in_own_session, memory_kib, read
+from lab import CLIENTS, Lab, LabError, in_own_session, memory_kib, read
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 OUT = TOP / "build" / "bench"
@@ -119,7 +119,7 @@ def bench_mode(lab, peers, base, mode, options):
     lab.set_mode(mode)
     seconds = ("--duration", options.seconds, "--warm-up", 0.3)
     where = "the generator's CPU" if mode == "S" else "the server's CPU (one core does it all)"
-    say(f"\nMode {mode}: receive stack on {where}. Closed loop, 128 outstanding, 256 clients; "
+    say(f"\nMode {mode}: receive stack on {where}. Closed loop, 128 outstanding, {CLIENTS} clients; "
         f"medians of {options.rounds} rounds, ratios per round [min-max]")
     closed = interleaved(lab, peers, options.rounds, seconds)
     say(report.closed_table(closed, peers, base))

@@ -1,4 +1,7 @@
-# Warnings, hardening and sanitizers, the same for every target.
+# Warnings, hardening and sanitizers, the same for every target. tests/hardening.py looks whether what
+# is asked for here has come out in the program.
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C CXX)  # links with -pie, which not every distribution's compiler does by itself
 add_library(ntp_flags INTERFACE)
 target_compile_options(ntp_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wold-style-cast
@@ -7,6 +10,11 @@ target_compile_definitions(ntp_flags INTERFACE _GLIBCXX_ASSERTIONS)
 # The shared library: compiling {fmt} into every object takes as long as all the rest together.
 target_link_libraries(ntp_flags INTERFACE fmt)
 target_link_options(ntp_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code)
+
+# The sandbox leaves the run-time libraries of these their way (src/os/seccomp.h).
+if(NTP_SERVER_SANITIZE OR "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_DEBUG}" MATCHES "--coverage")
+  target_compile_definitions(ntp_flags INTERFACE NTP_INSTRUMENTED)
+endif()
 
 if(NTP_SERVER_SANITIZE)
   target_compile_options(ntp_flags INTERFACE

@@ -210,7 +210,8 @@ def simulate(options, folder, scenario, nodes, poll, seed):
     (folder / "network").write_text(network(scenario, nodes))
     socket = f"{folder}/socket"
     environment = dict(os.environ, CLKNETSIM_START_DATE=str(START), CLKNETSIM_SOCKET=socket,
-                       CLKNETSIM_RANDOM_SEED=str(seed * 1000 + 7))
+                       CLKNETSIM_RANDOM_SEED=str(seed * 1000 + 7),
+                       NTP_SERVER_SERVER_SANDBOX="off")  # the simulator has calls and files of its own
     running = []
     for node, command in programs(options, folder, scenario, nodes, poll):
         dump = {"CLKNETSIM_PCAP_DUMP": f"{folder}/heard"} if node == nodes.observer else {}

@@ -172,7 +172,8 @@ void World::configure(std::size_t node, const std::vector<std::string>& of) {
     settings.sources.push_back(source);
   }
   client::Client& client = machine(node).client();
-  if (machine(node).model().knows_itself) client.sources().set_own({address_of(node)}, {});
+  if (machine(node).model().knows_itself)
+    client.sources().set_own({{.address = address_of(node), .port = 123}}, {});
   client.configure(settings, machine(node).raw(now_s_), machine(node).random());
 }
 

@@ -30,6 +30,7 @@ tidy() {
 
 check "clang-format" formatted
 check "floors, sizes, pure rooms" python3 tests/lint_floors.py
+check "threat model names tests that exist" python3 tests/lint_threats.py
 check "one version everywhere" version_agrees
 check "man page compiles" sh -c 'scdoc < docs/man/ntp-server.8.scd >/dev/null'
 check "clang-tidy" tidy

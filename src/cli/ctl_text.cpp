@@ -225,9 +225,18 @@ std::string status_text(const json& status) {
     text += "frequency      " + frequency_line(clock) + "\n";
     text += sources_line(status);
   }
-  return text + fmt::format("packets        {} received, {} answered, {} ignored\n",
-                            word(at(packets, "received")), word(at(packets, "sent")),
-                            word(at(packets, "ignored")));
+  text += fmt::format("packets        {} received, {} answered, {} ignored\n",
+                      word(at(packets, "received")), word(at(packets, "sent")),
+                      word(at(packets, "ignored")));
+  const json& rate = at(status, "rate");
+  if (at(rate, "threatened") == true) {
+    text += "rate           requests come faster than they can be read\n";
+  }
+  if (at(rate, "crowd").is_string()) {
+    text += fmt::format("rate           many clients seem to share {}; they are all answered\n",
+                        word(at(rate, "crowd")));
+  }
+  return text;
 }
 
 }  // namespace

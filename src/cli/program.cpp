@@ -24,8 +24,10 @@ namespace {
 std::expected<config::Sources, config::Problems> read_sources(const CommandLine& line) {
   auto files = os::read_config_files(line.config);
   if (!files) return std::unexpected(std::move(files.error()));
-  return config::Sources{
-      .files = std::move(*files), .environment = os::environment(), .flags = line.flags};
+  return config::Sources{.files = std::move(*files),
+                         .environment = os::environment(),
+                         .flags = line.flags,
+                         .read_file = os::read_named_file};
 }
 
 std::expected<config::Loaded, config::Problems> load(const CommandLine& line) {
@@ -52,7 +54,8 @@ int serve(const CommandLine& line) {
     for (const auto& problem : again.error()) lines.push_back(to_string(problem));
     return std::unexpected(std::move(lines));
   };
-  return daemon::run_server(std::move(loaded->settings), reload);
+  return daemon::run_server(std::move(loaded->settings), reload,
+                            line.config.value_or(std::string(os::kDefaultConfigFile)));
 }
 
 int check(const CommandLine& line) {

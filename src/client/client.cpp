@@ -25,6 +25,7 @@ std::chrono::nanoseconds interval(int poll) noexcept {
 
 Client::Client(const clock::Moment& now, int precision, const clock::ClockFilter::Memory& memory)
     : memory_(memory),
+      began_(now),
       discipline_({.at = now.raw, .real = now.host, .rate = 0}, precision),
       decide_at_(now.raw) {
   decide(now);
@@ -59,12 +60,18 @@ std::optional<Reject> Client::on_datagram(AssociationId from, std::span<const st
       from, {.datagram = datagram, .from = address, .at = at, .base = decision_.base.map});
   if (!sample) return sample.error();
   if (decision_.hold_samples) return std::nullopt;
-  clock::ClockFilter& filter = filters_.try_emplace(from, memory_).first->second;
+  clock::ClockFilter& filter = filters_.try_emplace(from, remembered(now)).first->second;
   filter.update(*sample);
   if (filter.is_in_doubt()) sources_.ask_soon(from);
   adapt_poll(from, now.raw);
   decide(now);
   return std::nullopt;
+}
+
+// A source may be new after the program has run for months.
+clock::ClockFilter::Memory Client::remembered(const clock::Moment& now) const noexcept {
+  const auto slept = now.boot_lead - began_.boot_lead;
+  return memory_.after(seconds(now.raw - began_.raw + slept));
 }
 
 void Client::adapt_poll(AssociationId id, RawTime now) {
@@ -106,6 +113,7 @@ std::vector<clock::Candidate> Client::candidates(
       c.reference = last.refid;
       // Then it is this server itself, asked by an address that NAT gives it.
       c.loop = orphan_id_ != 0 && last.refid == orphan_id_;
+      c.held_back = filter.is_held_back();
       c.samples = static_cast<int>(std::min<std::uint64_t>(filter.samples(), 1'000'000));
     }
     if (active.refused == Reject::loop) c.loop = true;

@@ -60,12 +60,14 @@ class Client {
  private:
   void decide(const clock::Moment& now);
   std::vector<clock::Candidate> candidates(std::span<const ActiveAssociation> associations) const;
+  clock::ClockFilter::Memory remembered(const clock::Moment& now) const noexcept;
   void adapt_poll(AssociationId id, RawTime now);
 
   SourceSet sources_{};
   clock::DisciplinePolicy policy_{};
-  std::uint32_t orphan_id_ = 0;  // for good once drawn; 0: not yet
-  clock::ClockFilter::Memory memory_{};
+  std::uint32_t orphan_id_ = 0;          // for good once drawn; 0: not yet
+  clock::ClockFilter::Memory memory_{};  // as of `began_`
+  clock::Moment began_{};
   std::optional<clock::LeapTable> leaps_{};
   clock::Discipline discipline_;
   clock::Decision decision_{};

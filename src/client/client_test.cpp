@@ -21,7 +21,9 @@ constexpr int kPrecision = -24;
 // of the time; all of them at the same rate.
 class World {
  public:
-  explicit World(const std::map<std::string, double>& offsets) : offsets_(offsets) {
+  explicit World(const std::map<std::string, double>& offsets,
+                 const clock::ClockFilter::Memory& memory = {})
+      : offsets_(offsets), client(moment(), kPrecision, memory) {
     for (const auto& [host, offset_s] : offsets_) {
       settings_.sources.push_back({.host = host, .maxpoll = 8});
     }
@@ -43,6 +45,7 @@ class World {
     client.on_timer(moment(), random_);
   }
 
+  void skip(std::chrono::nanoseconds span) { now_ += span; }
   void sleep(std::chrono::nanoseconds span) { boot_lead_ += span; }
   void configure(const ClientSettings& settings) { client.configure(settings, now_, random_); }
   const ClientSettings& settings() const { return settings_; }
@@ -65,6 +68,8 @@ class World {
 
   void tell(const std::string& host, double offset_s) { offsets_[host] = offset_s; }
 
+  std::string kiss{};  // what all of them answer instead of the time
+
   bool silent = false;
   std::map<AssociationId, Transmit> asked{};  // the last question
 
@@ -84,10 +89,15 @@ class World {
     reply.reftime = NtpTimestamp::from(theirs - 10s);
     reply.root_delay = NtpShort::rounded_up(0.001);
     reply.root_dispersion = NtpShort::rounded_up(0.001);
+    if (!kiss.empty()) {
+      reply.leap = wire::Leap::unknown;
+      reply.stratum = 0;
+      for (const char c : kiss) reply.refid = reply.refid << 8 | static_cast<std::uint8_t>(c);
+    }
     const auto bytes = octets_of(reply);
     const auto reject =
         client.on_datagram(out.association, bytes, out.transmit.to, now_ + 450us + extra, moment());
-    EXPECT_FALSE(reject) << describe(*reject);
+    EXPECT_EQ(reject.has_value(), !kiss.empty()) << describe(*reject);
   }
 
   SeededRandom random_{7};
@@ -98,7 +108,7 @@ class World {
   std::vector<Tracked> tracked_{};
 
  public:
-  Client client{moment(), kPrecision};
+  Client client;
 };
 
 TEST(Client, ServesNoTimeBeforeAnybodyHasTold) {
@@ -194,6 +204,36 @@ TEST(Client, BeginsAnewAfterTheMachineSlept) {
   world.run(20s);
   EXPECT_GE(world.source("192.0.2.7").association.questions, asked + 6) << "a burst";
   EXPECT_TRUE(world.client.decision().synchronised);
+}
+
+// So does ntpd after its start and after a step: it has no time, and what it said before may be
+// wrong.
+TEST(Client, DoesNotGoOnBelievingAServerThatSaysInitOrStep) {
+  for (const char* code : {"INIT", "STEP"}) {
+    World world({{"192.0.2.7", 0.0}});
+    world.run(600s);
+    ASSERT_EQ(world.client.decision().state, ClockState::synchronised);
+    world.kiss = code;
+    world.run(300s);
+    EXPECT_EQ(world.source("192.0.2.7").verdict.standing, clock::Standing::unsynchronised) << code;
+    EXPECT_EQ(world.client.decision().state, ClockState::holdover) << code;
+    world.kiss.clear();
+    world.run(300s);
+    EXPECT_EQ(world.client.decision().state, ClockState::synchronised) << code;
+  }
+}
+
+// The program has run for a month without a source; meanwhile the oscillator may have gone anywhere
+// that its wander allows.
+TEST(Client, WhatItRemembersOfTheOscillatorAges) {
+  for (const auto age : {0h, 720h}) {
+    World world({{"192.0.2.7", 0.0}}, {.rate = 1e-6, .rate_sd = 1e-9, .wander = 1e-18});
+    world.skip(age);
+    world.run(1s);
+    const auto estimate = world.source("192.0.2.7").estimate;
+    ASSERT_TRUE(estimate);
+    EXPECT_NEAR(std::sqrt(estimate->rate_var), age > 0h ? 1.6e-6 : 1e-9, age > 0h ? 1e-7 : 5e-9);
+  }
 }
 
 TEST(Client, ForgetsASourceThatIsConfiguredAway) {

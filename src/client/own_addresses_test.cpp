@@ -11,38 +11,49 @@ using namespace std::chrono_literals;
 
 TEST(SourceSet, NeverAsksThisMachineItself) {
   World world;
-  world.set.set_own({host(1), IpAddress::v4(127, 0, 0, 1)}, {});
+  const Endpoint served[] = {{.address = host(1), .port = 123},
+                             {.address = IpAddress::v4(127, 0, 0, 1), .port = 123},
+                             {.address = IpAddress::v4(0, 0, 0, 0), .port = 1124}};
+  world.set.set_own({std::begin(served), std::end(served)}, {});
   world.names["a.example"] = {host(1), host(2)};
   SourceOptions elsewhere = server("198.51.100.1");
   elsewhere.port = 1123;
-  world.configure({server("a.example"), server("198.51.100.1"), server("127.0.0.1"), elsewhere});
+  SourceOptions beside = server("127.0.0.1");  // another server of this machine
+  beside.port = 1123;
+  SourceOptions inside = server("127.0.0.5");
+  inside.port = 1124;
+  world.configure({server("a.example"), server("198.51.100.1"), server("127.0.0.1"), elsewhere,
+                   beside, inside});
   world.run(10s);
   std::set<std::string> used;
   for (const auto& each : world.set.active()) used.insert(to_string(each.address));
   EXPECT_EQ(used,
-            (std::set<std::string>{"198.51.100.2:123", "127.0.0.1:123", "198.51.100.1:1123"}));
+            (std::set<std::string>{"198.51.100.2:123", "127.0.0.1:1123", "198.51.100.1:1123"}));
 }
 
 TEST(SourceSet, OwnAddressesAreThoseThatAreServed) {
   const auto v6 = *parse_ip("2001:db8::1");
   const std::vector<IpAddress> local{IpAddress::v4(127, 0, 0, 1), IpAddress::v4(192, 0, 2, 1), v6};
   const Endpoint any{.address = IpAddress::v4(0, 0, 0, 0), .port = 123};
-  EXPECT_EQ(own_addresses(std::vector{any}, local).served_at_123,
-            (std::vector{local[0], local[1]}));
-  const OwnAddresses other =
-      own_addresses(std::vector<Endpoint>{{.address = {IpAddress::Family::v6, {}}, .port = 1123},
-                                          {.address = local[0], .port = 1123},
-                                          {.address = host(7), .port = 123}},
-                    local);
-  EXPECT_EQ(other.served_at_123, (std::vector{host(7)}));
-  EXPECT_EQ(other.refids, (std::vector{wire::refid_of(v6)}));
+  EXPECT_EQ(own_addresses(std::vector{any}, local),
+            (std::vector<Endpoint>{
+                any, {.address = local[0], .port = 123}, {.address = local[1], .port = 123}}));
+  const std::vector<Endpoint> others{{.address = {IpAddress::Family::v6, {}}, .port = 1123},
+                                     {.address = local[0], .port = 1123},
+                                     {.address = host(7), .port = 123}};
+  EXPECT_EQ(
+      own_addresses(others, local),
+      (std::vector<Endpoint>{others[0], {.address = v6, .port = 1123}, others[1], others[2]}));
 }
 
 TEST(SourceSet, RefusesAServerThatIsSynchronisedToUs) {
   World world;
   const std::uint32_t served[] = {0x12345678};
   const auto own = *parse_ip("2001:db8::1");
-  world.set.set_own({IpAddress::v4(192, 0, 2, 99), own, IpAddress::v4(127, 0, 0, 1)}, served);
+  world.set.set_own({{.address = IpAddress::v4(192, 0, 2, 99), .port = 123},
+                     {.address = own, .port = 1123},
+                     {.address = IpAddress::v4(127, 0, 0, 1), .port = 123}},
+                    served);
   world.configure({server("198.51.100.1")});
   const std::pair<std::uint32_t, bool> refids[] = {{0xc0000263, false},
                                                    {0x39ab9b37, false},

@@ -45,9 +45,10 @@ constexpr std::array<Reject, kRejects> all_rejects() noexcept {
 
 // True of what no other answer to the question can follow.
 constexpr bool answers(Reject reject) noexcept { return reject >= Reject::kiss_rate; }
-// True of answers by which a server says that it does not know the time.
+// True of answers by which a server says that it does not know the time. So do unknown kiss codes:
+// ntpd answers with INIT after its start and with STEP after it was set.
 constexpr bool says_no_time(Reject reject) noexcept {
-  return reject >= Reject::stratum_zero && reject <= Reject::unsynchronised;
+  return reject >= Reject::kiss_unknown && reject <= Reject::unsynchronised;
 }
 
 std::string_view name(Reject reject) noexcept;      // "root_distance"

@@ -92,9 +92,12 @@ std::size_t Source::wanted() const {
 
 bool Source::is_usable(const IpAddress& address, const Step& step) const {
   if (address.is_multicast() || address.is_unspecified() || address.is_broadcast()) return false;
-  const bool asks_itself =
-      options_.port == 123 && std::ranges::find(step.own, address) != step.own.end();
-  if (asks_itself && !address.is_loopback()) return false;
+  const auto is_own = [&](const Endpoint& own) {
+    const bool at_all = own.address.is_unspecified() && own.address.family == address.family &&
+                        address.is_loopback();
+    return own.port == options_.port && (at_all || own.address == address);
+  };
+  if (std::ranges::any_of(step.own, is_own)) return false;
   const auto mine = std::ranges::any_of(members_, [&address](const Member& member) {
     return member.association.address().address == address;
   });

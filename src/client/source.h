@@ -63,7 +63,7 @@ struct Step {
   RawTime now{};
   RandomSource& random;
   std::span<const Endpoint> taken;  // by other sources
-  std::span<const IpAddress> own;   // never asked
+  std::span<const Endpoint> own;    // never asked
   AssociationId& next_id;
   std::deque<Event>& events;
 };

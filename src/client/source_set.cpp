@@ -117,31 +117,25 @@ void SourceSet::configure(const std::vector<SourceOptions>& options, RawTime now
   }
 }
 
-OwnAddresses own_addresses(std::span<const Endpoint> listen, std::span<const IpAddress> local) {
-  OwnAddresses own;
-  const auto add = [&own](const IpAddress& address, std::uint16_t port) {
-    if (port == 123) {
-      own.served_at_123.push_back(address);
-    } else if (!address.is_loopback()) {
-      own.refids.push_back(wire::refid_of(address));
-    }
-  };
+std::vector<Endpoint> own_addresses(std::span<const Endpoint> listen,
+                                    std::span<const IpAddress> local) {
+  std::vector<Endpoint> own;
   for (const Endpoint& endpoint : listen) {
-    if (!endpoint.address.is_unspecified()) add(endpoint.address, endpoint.port);
+    own.push_back({.address = endpoint.address, .port = endpoint.port});
+    if (!endpoint.address.is_unspecified()) continue;
     for (const IpAddress& address : local) {
-      if (endpoint.address.is_unspecified() && address.family == endpoint.address.family) {
-        add(address, endpoint.port);
-      }
+      if (address.family != endpoint.address.family) continue;
+      own.push_back({.address = address, .port = endpoint.port});
     }
   }
   return own;
 }
 
-void SourceSet::set_own(std::vector<IpAddress> addresses,
+void SourceSet::set_own(std::vector<Endpoint> served,
                         std::span<const std::uint32_t> served_refids) {
-  own_ = std::move(addresses);
+  own_ = std::move(served);
   own_refids_.assign(served_refids.begin(), served_refids.end());
-  for (const auto& address : own_) {
+  for (const auto& [address, port, scope] : own_) {
     // Every machine has these: a server synchronised to itself is not synchronised to us.
     if (address.is_loopback() || address.is_unspecified()) continue;
     own_refids_.push_back(wire::refid_of(address));

@@ -78,20 +78,18 @@ struct SourceReport {
   std::vector<AssociationReport> associations{};
 };
 
-// What a server that serves `listen` is to be kept from following: `local` are its interfaces'.
-struct OwnAddresses {
-  std::vector<IpAddress> served_at_123{};
-  std::vector<std::uint32_t> refids{};  // of whatever is served at other ports
-};
-OwnAddresses own_addresses(std::span<const Endpoint> listen, std::span<const IpAddress> local);
+// Where a server that serves `listen` is itself: `local` are its interfaces' addresses. Who serves
+// all addresses does so at every loopback address, too, which stays as the unspecified one.
+std::vector<Endpoint> own_addresses(std::span<const Endpoint> listen,
+                                    std::span<const IpAddress> local);
 
 class SourceSet {
  public:
   // Sources that stay, by host, port and mode, keep their associations and what they know.
   void configure(const std::vector<SourceOptions>& options, RawTime now, RandomSource& random);
-  // This machine's: never asked, and a server that names one as its reference is synchronised to
+  // This server's: never asked, and a server that names one as its reference is synchronised to
   // us. `served_refids` are whatever else we call ourselves.
-  void set_own(std::vector<IpAddress> addresses, std::span<const std::uint32_t> served_refids);
+  void set_own(std::vector<Endpoint> served, std::span<const std::uint32_t> served_refids);
 
   void on_timer(RawTime now, RandomSource& random);
   std::vector<Outgoing> take_transmits();
@@ -129,7 +127,7 @@ class SourceSet {
   Member* find(AssociationId id);
 
   std::vector<Source> sources_{};
-  std::vector<IpAddress> own_{};
+  std::vector<Endpoint> own_{};
   std::vector<std::uint32_t> own_refids_{};
   std::vector<Outgoing> transmits_{};
   std::vector<Resolve> resolutions_{};

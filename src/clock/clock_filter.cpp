@@ -46,6 +46,12 @@ double floor_of(const Sample& sample) noexcept {
 
 }  // namespace
 
+ClockFilter::Memory ClockFilter::Memory::after(double elapsed_s) const noexcept {
+  Memory later = *this;
+  if (rate_sd > 0) later.rate_sd = std::sqrt(rate_sd * rate_sd + wander * std::max(0.0, elapsed_s));
+  return later;
+}
+
 double ClockFilter::typical_queueing() const noexcept {
   if (path_.size() < kYoung && queueing_.is_known()) return queueing_.mean_s();
   const double median = path_.size() == 0 ? 0 : path_.median() - path_.minimum();

@@ -23,6 +23,8 @@ class ClockFilter {
     double rate = 0;
     double rate_sd = 0;  // 0: nothing is known
     double wander = 0;   // 0: likewise
+
+    Memory after(double elapsed_s) const noexcept;  // what is left of it
   };
 
   ClockFilter() noexcept = default;
@@ -51,6 +53,7 @@ class ClockFilter {
     return beyond_ != 0 && believed_ && last_->stratum == believed_->stratum &&
            last_->refid == believed_->refid;
   }
+  bool is_held_back() const noexcept { return beyond_ != 0; }  // the last sample, whatever for
   const PathStatistics& path() const noexcept { return path_; }
   const Queueing& queueing() const noexcept { return queueing_; }
   double jitter_s() const noexcept;  // one sigma of a usual sample's offset; 0 when empty

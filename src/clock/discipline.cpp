@@ -32,6 +32,17 @@ int unheard(const Selection& selection) noexcept {
       std::ranges::count(selection.verdicts, Standing::waiting, &Verdict::standing));
 }
 
+LeapVotes votes_of(std::span<const Candidate> sources, const Selection& selection) noexcept {
+  LeapVotes votes;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (!is_truechimer(selection.verdicts[i].standing)) continue;
+    votes.all += 1;
+    votes.insert += sources[i].leap == wire::Leap::insert ? 1 : 0;
+    votes.remove += sources[i].leap == wire::Leap::remove ? 1 : 0;
+  }
+  return votes;
+}
+
 // Who has followed us needs some time to notice that we have begun anew, and to choose another.
 bool may_yet_lead(Standing s) noexcept { return s == Standing::loop || s == Standing::waiting; }
 
@@ -53,20 +64,21 @@ Decision Discipline::update(const Moment& now, std::span<const Candidate> candid
   out.selection = select(now.raw, sources, rules, kept(now.raw, sources));
   contested_ = out.selection.outcome == Outcome::contested;
   if (out.selection.outcome == Outcome::selected && !is_hasty(now.raw, out.selection)) {
+    const bool is_first = !held_;
     held_ = combiner_.combine(now.raw, sources, out.selection);
     running_ = held_->clock;
-    formed_by_ = out.selection.agreeing;
-    votes_ = {};
-    for (std::size_t i = 0; i < sources.size(); ++i) {
-      if (!is_truechimer(out.selection.verdicts[i].standing)) continue;
-      votes_.all += 1;
-      votes_.insert += sources[i].leap == wire::Leap::insert ? 1 : 0;
-      votes_.remove += sources[i].leap == wire::Leap::remove ? 1 : 0;
+    // In an outage they fall silent one by one; the last of them has made nothing alone.
+    if (is_first || out.selection.agreeing >= formed_by_ || held_->newest > formed_at_) {
+      formed_by_ = out.selection.agreeing;
+      formed_at_ = held_->newest;
+      remember_who(sources, out.selection);
     }
+    votes_ = votes_of(sources, out.selection);
   }
   Judgement judgement = judge(now.raw, out.selection, policy);
   out.synchronised =
       judgement.state == ClockState::synchronised || judgement.state == ClockState::holdover;
+  out.was_told = held_.has_value();
   out.server.precision = static_cast<std::int8_t>(precision_);
   out.server.at = now.raw;
   out.server.boot_lead = now.boot_lead;
@@ -134,9 +146,34 @@ bool Discipline::pass_leap(RawTime now) noexcept {
   return true;
 }
 
+// By number, not by `trust`: who is outvoted by one trusted source may well be right when that one
+// is gone.
+void Discipline::remember_who(std::span<const Candidate> sources, const Selection& selection) {
+  const bool by_number = 2 * selection.agreeing > selection.voters;
+  std::vector<std::uint32_t> outvoted;
+  formers_.clear();
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const Standing standing = selection.verdicts[i].standing;
+    if (is_truechimer(standing)) {
+      formers_.push_back(sources[i].id);
+    } else if (sources[i].outvoted || (by_number && standing == Standing::falseticker)) {
+      outvoted.push_back(sources[i].id);
+    }
+  }
+  outvoted_ = std::move(outvoted);
+}
+
 std::vector<Candidate> Discipline::with_history(std::span<const Candidate> candidates) const {
   std::vector<Candidate> sources(candidates.begin(), candidates.end());
+  const auto is_among = [](const std::vector<std::uint32_t>& ids, const Candidate& c) {
+    return std::ranges::find(ids, c.id) != ids.end();
+  };
+  // Who outvoted them is configured no more: then there is nobody to wait for.
+  const bool may_return =
+      std::ranges::any_of(sources, [&](const Candidate& c) { return is_among(formers_, c); });
   for (Candidate& c : sources) {
+    c.formed = held_ && is_among(formers_, c);
+    c.outvoted = held_ && may_return && is_among(outvoted_, c);
     c.last = Standing::waiting;
     for (const Verdict& v : last_) {
       if (v.id == c.id) c.last = v.standing;

@@ -10,11 +10,12 @@
 //   local           instead of cold or unsynchronised where the policy asks: LOCL at local_stratum
 //   orphan          likewise, but servers that see each other follow one of them, see below
 //
-// Sources that fail while a clock is kept. None usable: holdover. No majority: holdover only while
-// at least half of the voters support the kept clock (with its own vote, that is a majority);
-// nobody is chosen (a clock that one source made is its echo and has no vote). A majority against
-// the kept clock and those that back it (contested): unsynchronised for as long as they do. Too
-// few, or a required one missing: holdover for quorum_grace_s.
+// Sources that fail while a clock is kept. None usable, or none but those that have been outvoted
+// and never right since, while one of those that outvoted them is still configured: holdover. No
+// majority: holdover only while at least half of the voters support the kept clock (with its own
+// vote, that is a majority); nobody is chosen (a clock that one source made is its echo and has no
+// vote). A majority against the kept clock and those that back it (contested): unsynchronised for
+// as long as they do. Too few, or a required one missing: holdover for quorum_grace_s.
 //
 // Orphan mode, for isolated sets of servers that ask each other. One of them leads: it serves its
 // own clock at local_stratum, with its orphan_id as reference id. The others follow it and serve
@@ -77,6 +78,7 @@ struct Moment {
 struct Decision {
   ClockState state = ClockState::cold;
   bool synchronised = false;  // in state synchronised or holdover
+  bool was_told = false;      // sources have told the time since the start or the last sleep
   std::string reason{};       // of the state, in words
   Selection selection{};
   std::vector<Verdict> verdicts{};  // one per candidate; offsets relative to the served clock
@@ -111,6 +113,7 @@ class Discipline {
   bool pass_leap(RawTime now) noexcept;
   std::vector<Candidate> with_history(std::span<const Candidate> candidates) const;
   std::optional<KeptClock> kept(RawTime now, std::span<const Candidate> sources) const noexcept;
+  void remember_who(std::span<const Candidate> sources, const Selection& selection);
   bool is_hasty(RawTime now, const Selection& selection) noexcept;
   Judgement judge(RawTime now, const Selection& selection, const DisciplinePolicy& policy);
   Judgement judge_kept(RawTime now, const Selection& selection, const DisciplinePolicy& policy);
@@ -138,7 +141,10 @@ class Discipline {
   std::optional<Estimate> running_{};  // what is served: held_ or, among orphans, the leader's
   bool leads_ = false;                 // orphans, as of the last decision
   int formed_by_ = 0;
-  bool contested_ = false;  // the last outcome of the selection
+  RawTime formed_at_{};                    // the newest sample then
+  bool contested_ = false;                 // the last outcome of the selection
+  std::vector<std::uint32_t> formers_{};   // the sources that made held_
+  std::vector<std::uint32_t> outvoted_{};  // falsetickers then or before, and never right since
   LeapVotes votes_{};
   std::vector<Verdict> last_{};
   std::optional<Moment> before_{};

@@ -187,6 +187,82 @@ TEST(Discipline,
   EXPECT_TRUE(world.run(3).synchronised) << world.last.reason;
 }
 
+// Found by simulation: liar-alone.
+TEST(Discipline, AnOutvotedLiarDoesNotWinWhenTheOthersFallSilent) {
+  for (const std::size_t sources : {3, 4}) {
+    World world(sources);
+    world.all[0].lie_s = 0.3;
+    world.run(600);
+    for (std::size_t i = 1; i < sources; ++i) world.all[i].reachable = false;
+    for (int i = 0; i < 20'000; ++i) {
+      world.tick(10);
+      ASSERT_EQ(world.last.state, ClockState::holdover) << world.last.reason;
+      ASSERT_EQ(world.last.verdicts[0].standing, Standing::falseticker);
+      ASSERT_LE(std::abs(world.error_s()), world.last.bound_s);
+    }
+    world.all[0].lie_s = 0;
+    EXPECT_EQ(world.tick().state, ClockState::holdover) << "nobody can vouch for it";
+    for (auto& s : world.all) s.reachable = true;
+    world.tick();
+    for (auto& s : world.all) s.reachable = false;
+    world.all[0].reachable = true;
+    EXPECT_EQ(world.tick().state, ClockState::synchronised) << "it has been right since";
+  }
+}
+
+TEST(Discipline, OutvotedLiarsAreNoMajorityWhenOneOfTheOthersIsLeft) {
+  World world(7);
+  for (std::size_t i = 0; i < 3; ++i) world.all[i].lie_s = 0.3;
+  EXPECT_TRUE(world.run(600).synchronised) << world.last.reason;
+  for (std::size_t i = 4; i < 7; ++i) world.all[i].reachable = false;
+  for (int i = 0; i < 1000; ++i) {
+    world.tick(10);
+    ASSERT_EQ(world.last.state, ClockState::unsynchronised) << world.last.reason;
+  }
+}
+
+TEST(Discipline, WhoWasOutvotedIsBelievedWhenTheOthersAreConfiguredAway) {
+  World world(4);
+  world.all[0].lie_s = 0.3;
+  world.run(600);
+  world.all.resize(1);
+  EXPECT_EQ(world.tick().state, ClockState::synchronised) << world.last.reason;
+  EXPECT_NEAR(world.error_s(), 0.3, 0.001);
+}
+
+// Found by simulation: liar-first.
+TEST(Discipline, WhoeverIsBackFirstDoesNotWinAgainstTheClockThatThreeMade) {
+  World world(4);
+  world.run(600);
+  for (auto& s : world.all) s.reachable = false;
+  world.run(600);
+  world.all[0].reachable = true;
+  world.all[0].lie_s = 0.3;
+  for (int i = 0; i < 600; ++i) {
+    ASSERT_EQ(world.tick().state, ClockState::unsynchronised) << world.last.reason;
+  }
+  for (auto& s : world.all) s.reachable = true;
+  EXPECT_EQ(world.tick().state, ClockState::synchronised) << world.last.reason;
+  EXPECT_LT(std::abs(world.error_s()), 0.004);
+}
+
+TEST(Discipline, TheLastToFallSilentHasNotMadeTheClockAlone) {
+  World world(4);
+  world.run(600);
+  // Nobody answers any more; for a while that is not yet noticed, and ends with one after the
+  // other.
+  for (auto& s : world.all) s.reachable = false;
+  for (std::size_t gone = 0; gone <= 4; ++gone) {
+    world.elapsed_s += 1;
+    auto now = world.candidates();
+    for (std::size_t i = gone; i < now.size(); ++i) now[i].reachable = true;
+    world.clock.update({world.raw(), world.truth() + 5s, {}}, now, world.policy, nullptr);
+  }
+  world.all[3].reachable = true;
+  world.all[3].lie_s = 0.3;
+  EXPECT_EQ(world.tick().state, ClockState::unsynchronised) << world.last.reason;
+}
+
 TEST(Discipline, AStepThatAllSourcesSeeIsFollowedAtOnce) {
   World world;
   world.run(3600);

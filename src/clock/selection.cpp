@@ -154,7 +154,7 @@ Agreement intersect(const std::vector<Voter>& voters) {
 
 // More than half of the votes, but against a clock that enough sources formed and some still back.
 bool is_contested(const std::vector<Voter>& voters, const Agreement& most,
-                  const std::optional<KeptClock>& kept) noexcept {
+                  const std::optional<KeptClock>& kept, bool is_absent) noexcept {
   if (!kept || kept->formed_by < kKeptQuorum) return false;
   const Interval& ours = kept->offset;
   if (most.interval.low_s <= ours.high_s && most.interval.high_s >= ours.low_s) return false;
@@ -162,7 +162,37 @@ bool is_contested(const std::vector<Voter>& voters, const Agreement& most,
   for (const Voter& v : voters) {
     if (v.meets(ours) && !v.contains(most.interval)) support += v.votes;
   }
-  return support > 0 && most.votes <= support + 1;
+  return (support > 0 || is_absent) && most.votes <= support + 1;
+}
+
+bool are_outvoted(const std::vector<Voter>& voters,
+                  std::span<const Candidate> candidates) noexcept {
+  return std::all_of(voters.begin(), voters.end(),
+                     [&](const Voter& v) { return candidates[v.index].outvoted; });
+}
+
+// Nobody that is heard still says what is estimated of him.
+bool are_held_back(const std::vector<Voter>& voters,
+                   std::span<const Candidate> candidates) noexcept {
+  return std::all_of(voters.begin(), voters.end(),
+                     [&](const Voter& v) { return candidates[v.index].held_back; });
+}
+
+void leave_out(Selection& selection, const std::vector<Voter>& outvoted,
+               const std::optional<KeptClock>& kept) noexcept {
+  for (const Voter& v : outvoted) {
+    Verdict& verdict = selection.verdicts[v.index];
+    verdict.standing = Standing::falseticker;
+    if (kept) verdict.majority = kept->offset;
+  }
+}
+
+// Of those that made the kept clock somebody is there no more, but may come back.
+bool is_any_absent(std::span<const Candidate> candidates, const Selection& selection) noexcept {
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    if (candidates[i].formed && selection.verdicts[i].standing != Standing::combined) return true;
+  }
+  return false;
 }
 
 void set_all(Selection& selection, const std::vector<Voter>& voters, Standing standing, int have,
@@ -262,8 +292,17 @@ Selection select(RawTime now, std::span<const Candidate> candidates, const Selec
     selection.verdicts.push_back(first_verdict(now, c, policy));
   }
   const std::vector<Voter> voters = voters_of(candidates, selection);
-  selection.voters = static_cast<int>(voters.size());
   if (voters.empty()) return selection;
+  if (are_outvoted(voters, candidates)) {
+    leave_out(selection, voters, kept);
+    return selection;
+  }
+  const bool is_absent = is_any_absent(candidates, selection);
+  if (is_absent && kept && kept->formed_by >= kKeptQuorum && are_held_back(voters, candidates)) {
+    set_all(selection, voters, Standing::waiting, 0, 1);
+    return selection;
+  }
+  selection.voters = static_cast<int>(voters.size());
   for (const Voter& v : voters) {
     selection.supporting += kept && v.meets(kept->offset) ? 1 : 0;
   }
@@ -283,7 +322,7 @@ Selection select(RawTime now, std::span<const Candidate> candidates, const Selec
   selection.majority = most.interval;
   selection.possible = most.possible;
   std::vector<Voter> good = truechimers_of(selection, voters);
-  if (is_contested(voters, most, kept)) {
+  if (are_outvoted(good, candidates) || is_contested(voters, most, kept, is_absent)) {
     return refuse(Outcome::contested, Standing::contested, good, selection.supporting,
                   selection.voters);
   }

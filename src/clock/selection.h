@@ -73,10 +73,15 @@ struct Candidate {
   std::uint32_t refid = 0;      // of its address: what we publish while it is the system source
   std::uint32_t reference = 0;  // the one that it publishes itself
   bool reachable = false;
-  bool loop = false;  // its last answer said that it follows us, or that it is us
+  bool loop = false;       // its last answer said that it follows us, or that it is us
+  bool held_back = false;  // its last answer is beyond what the estimate, of those before, explains
   int samples = 0;
   SourceOptions options{};
   Standing last = Standing::waiting;  // the previous verdict, so that the choice does not flap
+  // What it was when sources last made the kept clock: one of those that did, or a falseticker that
+  // they outvoted.
+  bool formed = false;
+  bool outvoted = false;
 };
 
 // The root distance (RFC 5905 section 11.1): where the true offset may be, to either side.
@@ -97,7 +102,8 @@ struct Interval {
 
 // What the clock kept so far knows: it was formed by that many sources and says that true - base
 // lies in there. It has one vote, but only against a majority that it contradicts, only when at
-// least three sources formed it, and only while some source still supports it.
+// least three sources formed it, and only while some source still supports it, or one of those that
+// formed it is away: the only source left must not win because the others cannot be heard.
 struct KeptClock {
   Interval offset{};
   int formed_by = 0;
@@ -138,6 +144,10 @@ struct Selection {
 };
 
 // A source votes when it is reachable, synchronised, measured enough and near enough.
+//  0. Falsetickers that those who made the kept clock have outvoted do not become right because the
+//     others cannot be heard: by themselves they have no vote, and make no majority. Nor does an
+//     estimate that its own source has just contradicted stand for the clock while the others are
+//     away: one voice must not inherit what three have made, and then turn.
 //  1. Intersection: the points where the votes are most, if they are more than half; several such
 //     stretches are taken together. Truechimers contain all of it (two majorities always share such
 //     a source), the others are falsetickers or, inside it, ambiguous.

@@ -100,12 +100,9 @@ std::string checksum_line(std::string_view body) {
 }  // namespace
 
 ClockFilter::Memory recall(const SavedState& state, std::string_view boot, RealTime now) noexcept {
-  ClockFilter::Memory memory = state.memory;
-  if (memory.rate_sd <= 0) return memory;
-  const double age_s = std::max(0.0, seconds(now - state.time));
+  ClockFilter::Memory memory = state.memory.after(seconds(now - state.time));
   const bool same = !boot.empty() && boot == state.boot && now >= state.time;
-  memory.rate_sd =
-      std::hypot(memory.rate_sd, std::sqrt(memory.wander * age_s), same ? 0.0 : kOtherBootRate);
+  if (memory.rate_sd > 0 && !same) memory.rate_sd = std::hypot(memory.rate_sd, kOtherBootRate);
   return memory;
 }
 

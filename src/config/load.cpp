@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "config/access_rules.h"
 #include "config/entries.h"
 #include "config/source_fields.h"
 #include "config/units.h"
@@ -49,12 +50,6 @@ void apply(const Entries& source, Loaded& loaded, Problems& problems) {
   }
   auto& warnings = loaded.settings.warnings;
   warnings.insert(warnings.end(), source.warnings.begin(), source.warnings.end());
-}
-
-const Origin& origin_of(const Loaded& loaded, std::string_view key) {
-  const auto* option = find_option(key);
-  NTP_CHECK(option != nullptr);
-  return loaded.origins[index_of(*option)];
 }
 
 void check_orphan(const Loaded& loaded, Problems& problems) {
@@ -128,6 +123,12 @@ void check_together(Loaded& loaded, Problems& problems) {
 
 }  // namespace
 
+const Origin& origin_of(const Loaded& loaded, std::string_view key) {
+  const auto* option = find_option(key);
+  NTP_CHECK(option != nullptr);
+  return loaded.origins[index_of(*option)];
+}
+
 std::string to_string(const Origin& origin) {
   switch (origin.kind) {
     case Origin::Kind::fallback:
@@ -192,6 +193,25 @@ Loaded apply_all(const Sources& sources, Problems& problems) {
 
 }  // namespace
 
+namespace {
+
+void load_access(const Sources& sources, Loaded& loaded, Problems& problems) {
+  AccessFile rules;
+  const std::string& path = loaded.settings.access.rules;
+  if (!path.empty() && sources.read_file != nullptr) {
+    const auto text = sources.read_file(path, kLargestAccessFile);
+    if (text) {
+      rules = read_access_file(*text, problems);
+    } else {
+      problems.push_back(text.error());
+    }
+  }
+  loaded.settings.access.more = rules.rules;
+  check_access(loaded, rules, problems);
+}
+
+}  // namespace
+
 Settings load_what_is_good(const Sources& sources) {
   Problems ignored;
   return apply_all(sources, ignored).settings;
@@ -202,6 +222,7 @@ std::expected<Loaded, Problems> load(const Sources& sources) {
   Loaded loaded = apply_all(sources, problems);
   loaded.settings.server.listen_is_default =
       origin_of(loaded, "server.listen").kind == Origin::Kind::fallback;
+  if (problems.empty()) load_access(sources, loaded, problems);
   if (problems.empty()) check_together(loaded, problems);
   if (!problems.empty()) return std::unexpected(std::move(problems));
   return loaded;

@@ -57,10 +57,14 @@ struct FlagValue {
   std::string flag{};  // as written, for messages
 };
 
+// Reads a file that a setting names.
+using ReadFile = std::expected<FileText, Problem> (*)(const std::string& path, std::size_t most);
+
 struct Sources {
   std::vector<FileText> files{};  // the main file, then the drop-ins: a later one wins
   std::vector<std::pair<std::string, std::string>> environment{};  // all of it
   std::vector<FlagValue> flags{};
+  ReadFile read_file = nullptr;  // without it such files are taken for empty
 };
 
 struct Loaded {
@@ -68,6 +72,8 @@ struct Loaded {
   std::vector<Origin> origins{};                      // of each setting, in the order of options()
   std::vector<std::vector<Origin>> source_origins{};  // of each source, in that of source_fields()
 };
+
+const Origin& origin_of(const Loaded& loaded, std::string_view key);
 
 // Everything that is wrong is reported, values that another source overrides included.
 std::expected<Loaded, Problems> load(const Sources& sources);

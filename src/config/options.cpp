@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "config/access_rules.h"
 #include "config/readers.h"
 #include "config/units.h"
 
@@ -24,14 +25,19 @@ constexpr std::int64_t ns(std::chrono::nanoseconds duration) { return duration.c
 constexpr std::array<string_view, 3> kUnsynchronised{"local", "refuse", "orphan"};
 constexpr std::array<string_view, 2> kHostUnsynchronised{"local", "refuse"};
 constexpr std::array<string_view, 2> kActuators{"none", "system"};
+constexpr std::array<string_view, 3> kSandboxes{"auto", "off", "required"};
 constexpr std::array<string_view, 4> kLevels{"error", "warning", "info", "debug"};
 constexpr std::array<string_view, 3> kFormats{"text", "json", "logfmt"};
 constexpr std::array<string_view, 2> kSocketWords{"", "off"};
 constexpr std::array<string_view, 2> kLeapWords{"system", "off"};
 constexpr std::array<string_view, 2> kStateWords{"", "off"};
+constexpr std::array<string_view, 3> kUnlisted{"auto", "allow", "deny"};
+constexpr std::array<string_view, 1> kRulesWords{""};
 static_assert(kUnsynchronised[static_cast<std::size_t>(clock::Unsynchronised::orphan)] == "orphan");
 static_assert(kActuators[static_cast<std::size_t>(clock::Actuator::system)] == "system");
+static_assert(kSandboxes[static_cast<std::size_t>(Sandbox::required)] == "required");
 static_assert(kLevels[static_cast<std::size_t>(LogLevel::debug)] == "debug");
+static_assert(kUnlisted[static_cast<std::size_t>(Unlisted::deny)] == "deny");
 static_assert(kFormats[static_cast<std::size_t>(LogFormat::logfmt)] == "logfmt");
 
 template <typename Enum>
@@ -54,6 +60,15 @@ std::string show_endpoints(const std::vector<Endpoint>& endpoints) {
   return fmt::format("[{}]", list);
 }
 
+std::string show_rules(const std::vector<server::AccessRule>& rules) {
+  std::string list;
+  for (const auto& rule : rules) {
+    list += fmt::format("{}{}", list.empty() ? "" : ", ", quote(to_string(rule)));
+  }
+  return fmt::format("[{}]", list);
+}
+
+constexpr string_view kRulesForm = "a list of PREFIX or PREFIX@LISTENER";
 constexpr string_view kEndpointForm = "a list of ADDR, ADDR:PORT or [IPV6]:PORT";
 
 // clang-format off
@@ -115,6 +130,14 @@ constexpr std::array kOptions{
            .show = [](const Settings& s) {
              return quote(fmt::format("{}:{}", s.server.uid, s.server.gid));
            }},
+    Option{.key = "server.sandbox", .fallback = "auto", .flag = "", .argument = "",
+           .expects = R"("auto", "off" or "required")",
+           .help = "after the start, reach only the files, ports and system calls that are needed: "
+                   "auto with what the kernel has of Landlock and seccomp, required refuses to start "
+                   "where either is missing",
+           .read = [](Settings& s, const Given& g) { read_enum(g, s.server.sandbox); },
+           .show = [](const Settings& s) { return show_enum(kSandboxes, s.server.sandbox); },
+           .words = kSandboxes},
 
     Option{.key = "host_clock.error_floor", .fallback = "1ms", .flag = "", .argument = "",
            .expects = R"(a duration from "0s" to "1s")",
@@ -230,6 +253,72 @@ constexpr std::array kOptions{
            .reloadable = true, .least = 0, .most = ns(1'000'000s),
            .read = [](Settings& s, const Given& g) { read_duration(g, s.clock.max_change); },
            .show = [](const Settings& s) { return quote(show_duration(s.clock.max_change)); }},
+
+    Option{.key = "access.allow", .fallback = "", .flag = "", .argument = "",
+           .expects = kRulesForm,
+           .help = "prefixes of clients that are answered; of all prefixes that hold an address the "
+                   "longest decides; one with @LISTENER, an address of server.listen, is for that "
+                   "listener, which then has no other rules",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_access_rules(g, true, s.access.allow); },
+           .show = [](const Settings& s) { return show_rules(s.access.allow); }},
+    Option{.key = "access.deny", .fallback = "", .flag = "", .argument = "",
+           .expects = kRulesForm,
+           .help = "prefixes of clients that are met with silence, likewise",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_access_rules(g, false, s.access.deny); },
+           .show = [](const Settings& s) { return show_rules(s.access.deny); }},
+    Option{.key = "access.rules", .fallback = "", .flag = "", .argument = "",
+           .expects = R"("" or an absolute path in printable ASCII)",
+           .help = "a file of more such rules, up to a million, a line each: allow PREFIX or deny "
+                   "PREFIX; # begins a comment",
+           .reloadable = true, .most = kLongestPath,
+           .read = [](Settings& s, const Given& g) { read_path(g, s.access.rules); },
+           .show = [](const Settings& s) { return quote(s.access.rules); },
+           .words = kRulesWords},
+    Option{.key = "access.unlisted", .fallback = "auto", .flag = "", .argument = "",
+           .expects = R"("auto", "allow" or "deny")",
+           .help = "what becomes of addresses that no prefix holds; auto denies them where anything "
+                   "is allowed by a rule, and else allows them",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_enum(g, s.access.unlisted); },
+           .show = [](const Settings& s) { return show_enum(kUnlisted, s.access.unlisted); },
+           .words = kUnlisted},
+
+    Option{.key = "rate.limit", .fallback = "1000", .flag = "", .argument = "",
+           .expects = "a whole number from 0 to 1000000",
+           .help = "requests a second that are answered to one IPv4 address or IPv6 /64; 0 for no "
+                   "limit",
+           .reloadable = true, .least = 0, .most = 1'000'000,
+           .read = [](Settings& s, const Given& g) { read_integer(g, s.rate.limit); },
+           .show = [](const Settings& s) { return std::to_string(s.rate.limit); }},
+    Option{.key = "rate.burst", .fallback = "8000", .flag = "", .argument = "",
+           .expects = "a whole number from 0 to 1000000",
+           .help = "how many more than that may come at once after a quiet time",
+           .reloadable = true, .least = 0, .most = 1'000'000,
+           .read = [](Settings& s, const Given& g) { read_integer(g, s.rate.burst); },
+           .show = [](const Settings& s) { return std::to_string(s.rate.burst); }},
+    Option{.key = "rate.leak", .fallback = "2", .flag = "", .argument = "",
+           .expects = "a whole number from 1 to 1000",
+           .help = "of the requests above the limit one in so many is answered, by chance; above 2, "
+                   "whoever forges the address of another can keep most answers from it",
+           .reloadable = true, .least = 1, .most = 1000,
+           .read = [](Settings& s, const Given& g) { read_integer(g, s.rate.leak); },
+           .show = [](const Settings& s) { return std::to_string(s.rate.leak); }},
+    Option{.key = "rate.prefix_limit", .fallback = "16000", .flag = "", .argument = "",
+           .expects = "a whole number from 0 to 1000000",
+           .help = "the like of an IPv4 /24 or IPv6 /48, for each worker, but only while requests "
+                   "come faster than they can be read; 0 for no limit",
+           .reloadable = true, .least = 0, .most = 1'000'000,
+           .read = [](Settings& s, const Given& g) { read_integer(g, s.rate.prefix_limit); },
+           .show = [](const Settings& s) { return std::to_string(s.rate.prefix_limit); }},
+    Option{.key = "rate.kiss", .fallback = "false", .flag = "", .argument = "",
+           .expects = "true or false",
+           .help = "answer one request a second in all that the limit refuses with a kiss-o'-death, "
+                   "code RATE, by which a client may know that it asks too often",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_boolean(g, s.rate.kiss); },
+           .show = [](const Settings& s) { return show_boolean(s.rate.kiss); }},
 
     Option{.key = "http.listen", .fallback = "127.0.0.1:9559",
            .flag = "--http", .argument = "ADDR[:PORT]|off",

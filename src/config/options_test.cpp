@@ -27,6 +27,7 @@ TEST(Options, HaveTheDefaultsThatTheDocumentsPromise) {
       {"server.local_stratum", "10"},
       {"server.poll_minimum", "-6"},
       {"server.user", R"("65532:65532")"},
+      {"server.sandbox", R"("auto")"},
       {"host_clock.error_floor", R"("1ms")"},
       {"host_clock.error_unknown", R"("100ms")"},
       {"host_clock.max_root_distance", R"("1.5s")"},
@@ -41,6 +42,15 @@ TEST(Options, HaveTheDefaultsThatTheDocumentsPromise) {
       {"clock.step_threshold", R"("500ms")"},
       {"clock.step_updates", "3"},
       {"clock.max_change", R"("1000s")"},
+      {"access.allow", "[]"},
+      {"access.deny", "[]"},
+      {"access.rules", R"("")"},
+      {"access.unlisted", R"("auto")"},
+      {"rate.limit", "1000"},
+      {"rate.burst", "8000"},
+      {"rate.leak", "2"},
+      {"rate.prefix_limit", "16000"},
+      {"rate.kiss", "false"},
       {"http.listen", R"("127.0.0.1:9559")"},
       {"http.max_error", R"("100ms")"},
       {"health.socket", R"("")"},
@@ -70,8 +80,8 @@ TEST(Options, AreNamedAndDescribedCompletely) {
   EXPECT_TRUE(names.contains("NTP_SERVER_SERVER_STRATUM"));
   EXPECT_TRUE(names.contains("NTP_SERVER_HOST_CLOCK_MAX_ROOT_DISTANCE"));
   EXPECT_EQ(find_option("server.weather"), nullptr);
-  EXPECT_EQ(sections(), (std::vector<std::string_view>{"server", "host_clock", "clock", "http",
-                                                       "health", "log"}));
+  EXPECT_EQ(sections(), (std::vector<std::string_view>{"server", "host_clock", "clock", "access",
+                                                       "rate", "http", "health", "log"}));
 }
 
 TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
@@ -84,6 +94,7 @@ TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
       {"server.local_stratum", "11"},
       {"server.poll_minimum", "5"},
       {"server.user", "7:8"},
+      {"server.sandbox", "off"},
       {"host_clock.error_floor", "2ms"},
       {"host_clock.error_unknown", "200ms"},
       {"host_clock.max_root_distance", "2.5s"},
@@ -98,6 +109,15 @@ TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
       {"clock.step_threshold", "600ms"},
       {"clock.step_updates", "-1"},
       {"clock.max_change", "0s"},
+      {"access.allow", "192.0.2.0/24,2001:db8::/32@192.0.2.1"},
+      {"access.deny", "198.51.100.7"},
+      {"access.rules", "/etc/x"},
+      {"access.unlisted", "deny"},
+      {"rate.limit", "0"},
+      {"rate.burst", "100"},
+      {"rate.leak", "4"},
+      {"rate.prefix_limit", "0"},
+      {"rate.kiss", "true"},
       {"http.listen", "off"},
       {"http.max_error", "300ms"},
       {"health.socket", "/run/x"},

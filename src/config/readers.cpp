@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "config/refuse.h"
 #include "config/suggest.h"
 
 namespace ntp::config {
@@ -35,11 +36,6 @@ std::string_view type_name(Value::Type type) {
   return "a value";
 }
 
-std::string quote_short(std::string_view text) {
-  if (text.size() <= kLongestQuoted) return quote(text);
-  return quote(text.substr(0, kLongestQuoted)) + "…";
-}
-
 std::string shown(const Value& value) {
   switch (value.type) {
     case Value::Type::text:
@@ -55,49 +51,14 @@ std::string shown(const Value& value) {
   }
 }
 
-void refuse(const Given& given, const Value& at, std::string what, std::string hint) {
-  given.faults.push_back({.what = fmt::format("{} {}", given.option.key, what),
-                          .hint = std::move(hint),
-                          .line = at.line,
-                          .column = at.column});
-}
-
-std::string it_must_be(const Given& given) {
-  return fmt::format("it must be {}", given.option.expects);
-}
-
 void refuse_value(const Given& given) {
   refuse(given, given.value, "is " + shown(given.value), it_must_be(given));
-}
-
-// A text that is right but for its type would be puzzling to see quoted back.
-void refuse_type(const Given& given) {
-  const auto& value = given.value;
-  std::string what = fmt::format("is {}", type_name(value.type));
-  if (value.type == Value::Type::text) what += ", " + quote_short(value.text);
-  refuse(given, value, std::move(what), it_must_be(given));
 }
 
 std::optional<std::string_view> text_of(const Given& given) {
   if (given.value.type == Value::Type::text) return given.value.text;
   refuse_type(given);
   return std::nullopt;
-}
-
-// Bare text is split at commas and blanks; a single string stands for a list of one.
-std::vector<Value> items_of(const Value& value) {
-  if (value.type == Value::Type::list) return value.items;
-  if (!value.bare) return {value};
-  std::vector<Value> items;
-  std::string_view rest = value.text;
-  while (true) {
-    const auto start = rest.find_first_not_of(", \t\n");
-    if (start == std::string_view::npos) return items;
-    rest.remove_prefix(start);
-    const auto end = std::min(rest.find_first_of(", \t\n"), rest.size());
-    items.push_back({.bare = true, .text = std::string(rest.substr(0, end))});
-    rest.remove_prefix(end);
-  }
 }
 
 bool is_mapped(const IpAddress& address) {
@@ -190,6 +151,44 @@ std::string_view no_host(const Endpoint& endpoint) {
 }
 
 }  // namespace
+
+std::string quote_short(std::string_view text) {
+  if (text.size() <= kLongestQuoted) return quote(text);
+  return quote(text.substr(0, kLongestQuoted)) + "…";
+}
+
+std::string it_must_be(const Given& given) {
+  return fmt::format("it must be {}", given.option.expects);
+}
+
+void refuse(const Given& given, const Value& at, std::string what, std::string hint) {
+  given.faults.push_back({.what = fmt::format("{} {}", given.option.key, what),
+                          .hint = std::move(hint),
+                          .line = at.line,
+                          .column = at.column});
+}
+
+void refuse_type(const Given& given) {
+  const auto& value = given.value;
+  std::string what = fmt::format("is {}", type_name(value.type));
+  if (value.type == Value::Type::text) what += ", " + quote_short(value.text);
+  refuse(given, value, std::move(what), it_must_be(given));
+}
+
+std::vector<Value> items_of(const Value& value) {
+  if (value.type == Value::Type::list) return value.items;
+  if (!value.bare) return {value};
+  std::vector<Value> items;
+  std::string_view rest = value.text;
+  while (true) {
+    const auto start = rest.find_first_not_of(", \t\n");
+    if (start == std::string_view::npos) return items;
+    rest.remove_prefix(start);
+    const auto end = std::min(rest.find_first_of(", \t\n"), rest.size());
+    items.push_back({.bare = true, .text = std::string(rest.substr(0, end))});
+    rest.remove_prefix(end);
+  }
+}
 
 void read_integer(const Given& given, int& out) {
   const auto number = integer_of(given);

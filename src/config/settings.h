@@ -11,11 +11,16 @@
 #include "client/source_options.h"
 #include "clock/host_clock.h"
 #include "clock/steering.h"
+#include "server/access.h"
 
 namespace ntp::config {
 
 enum class LogLevel : std::uint8_t { error, warning, info, debug };
+enum class Unlisted : std::uint8_t { automatic, allow, deny };
 enum class LogFormat : std::uint8_t { text, json, logfmt };
+
+// How much of the sandbox is demanded: what the kernel has, nothing, or all that it consists of.
+enum class Sandbox : std::uint8_t { automatic, off, required };
 
 struct ServerSettings {
   std::vector<Endpoint> listen;   // never empty
@@ -27,6 +32,7 @@ struct ServerSettings {
   int poll_minimum = -6;      // log2 seconds
   std::uint32_t uid = 65532;  // what root becomes after binding
   std::uint32_t gid = 65532;
+  Sandbox sandbox = Sandbox::automatic;
 
   friend bool operator==(const ServerSettings&, const ServerSettings&) = default;
 };
@@ -56,6 +62,28 @@ struct ClockSettings {
   friend bool operator==(const ClockSettings&, const ClockSettings&) = default;
 };
 
+// Who is answered. A listener that rules are about has these alone; the others have the rest.
+struct AccessSettings {
+  std::vector<server::AccessRule> allow{};
+  std::vector<server::AccessRule> deny{};
+  std::string rules{};                     // path of a file of more rules, or empty
+  std::vector<server::AccessRule> more{};  // what that file says
+  Unlisted unlisted = Unlisted::automatic;
+
+  friend bool operator==(const AccessSettings&, const AccessSettings&) = default;
+};
+
+// How much one address is answered; server/rate_limit.h has what the numbers mean.
+struct RateSettings {
+  int limit = 1000;
+  int burst = 8000;
+  int leak = 2;
+  int prefix_limit = 16000;
+  bool kiss = false;
+
+  friend bool operator==(const RateSettings&, const RateSettings&) = default;
+};
+
 struct HttpSettings {
   std::optional<Endpoint> listen;  // empty: off
   std::chrono::nanoseconds max_error{std::chrono::milliseconds(100)};
@@ -75,6 +103,8 @@ struct Settings {
   ServerSettings server;
   HostClockSettings host_clock;
   ClockSettings clock;
+  AccessSettings access;
+  RateSettings rate;
   HttpSettings http;
   std::string health_socket;  // "off", or empty: the first usable place, see os/unix_socket.h
   LogSettings log;

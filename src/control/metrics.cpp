@@ -261,6 +261,14 @@ void write_packets(Exposition& out, const Totals& totals) {
   for (std::size_t version = 1; version < totals.versions.size(); ++version) {
     out.sample(totals.versions[version], {{"version", fmt::format_int(version).str()}});
   }
+  out.counter(
+      "ntp_server_lost_packets_total",
+      "Datagrams that the kernel dropped because they came faster than they were read; known "
+      "when the next one is read.",
+      totals.lost);
+  out.counter("ntp_server_leaked_requests_total",
+              "Requests answered although their address was above the limit.", totals.leaked);
+  out.counter("ntp_server_kiss_packets_total", "Replies that were a kiss-o'-death.", totals.kisses);
   out.counter("ntp_server_sent_packets_total", "Replies that the kernel took.", totals.replies);
   out.counter("ntp_server_response_send_errors_total", "Replies that the kernel refused.",
               totals.send_errors);
@@ -281,6 +289,16 @@ void write_packets(Exposition& out, const Totals& totals) {
                 static_cast<double>(totals.latency_sum_ns) / 1e9);
 }
 
+void write_rate(Exposition& out, const Report& report) {
+  out.gauge("ntp_server_rate_threatened",
+            "1 while datagrams come faster than they can be read: limits are stricter then.",
+            report.rate.threatened ? 1 : 0);
+  out.gauge("ntp_server_rate_crowd",
+            "1 while most requests are above the limit of one address and come from many ports: a "
+            "proxy or NAT before many clients, which is not punished.",
+            report.rate.crowd_ports > 0 ? 1 : 0);
+}
+
 void write_process(Exposition& out, const Report& report) {
   out.family("ntp_server_build_info", "gauge", "Always 1; the label tells the version.");
   out.sample(1, {{"version", report.version}});
@@ -291,6 +309,15 @@ void write_process(Exposition& out, const Report& report) {
   out.family("ntp_server_reloads_total", "counter", "Reloads of the configuration, by result.");
   out.sample(report.reloads, {{"result", "ok"}});
   out.sample(report.reload_errors, {{"result", "error"}});
+  const SandboxView& sandbox = report.sandbox;
+  out.family("ntp_server_sandbox", "gauge", "1 for what is in force of the sandbox.");
+  out.sample(sandbox.files > 0 ? 1 : 0, {{"part", "files"}});
+  out.sample(sandbox.system_calls && sandbox.unconfined_threads == 0 ? 1 : 0,
+             {{"part", "system_calls"}});
+  out.sample(sandbox.memory ? 1 : 0, {{"part", "memory"}});
+  out.counter("ntp_server_sandbox_refused_calls_total",
+              "System calls that the sandbox refused: a bug, or an intruder.",
+              sandbox.refused_calls);
 }
 
 }  // namespace
@@ -302,6 +329,7 @@ std::string metrics(const Report& report) {
   write_host(out, report);
   if (report.sources) write_sources(out, report);
   write_packets(out, report.totals);
+  write_rate(out, report);
   return out.take();
 }
 

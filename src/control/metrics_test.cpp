@@ -49,9 +49,15 @@ TEST(Metrics, TellEveryFieldOfTheReport) {
       {"ntp_host_clock_tai_offset_seconds", "37"},
       {"ntp_server_received_packets_total", "1100"},
       {"ntp_server_accepted_packets_total", "1003"},
-      {"ntp_server_ignored_packets_total", "66"},
+      {"ntp_server_ignored_packets_total",
+       std::to_string(server::kDropCount * (server::kDropCount + 1) / 2)},
       {"ntp_server_requests_total{version=\"1\"}", "1"},
       {"ntp_server_requests_total{version=\"4\"}", "700"},
+      {"ntp_server_lost_packets_total", "33"},
+      {"ntp_server_leaked_requests_total", "32"},
+      {"ntp_server_kiss_packets_total", "31"},
+      {"ntp_server_rate_threatened", "1"},
+      {"ntp_server_rate_crowd", "1"},
       {"ntp_server_sent_packets_total", "1000"},
       {"ntp_server_response_send_errors_total", "3"},
       {"ntp_server_receive_errors_total", "4"},
@@ -63,6 +69,10 @@ TEST(Metrics, TellEveryFieldOfTheReport) {
       {"ntp_server_workers_stalled", "1"},
       {"ntp_server_reloads_total{result=\"ok\"}", "7"},
       {"ntp_server_reloads_total{result=\"error\"}", "8"},
+      {"ntp_server_sandbox{part=\"files\"}", "1"},
+      {"ntp_server_sandbox{part=\"system_calls\"}", "1"},
+      {"ntp_server_sandbox{part=\"memory\"}", "0"},
+      {"ntp_server_sandbox_refused_calls_total", "9"},
   };
   for (const auto& [name, value] : expected) {
     const auto found = all.find(name);

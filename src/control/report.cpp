@@ -11,6 +11,9 @@ void Totals::add(const server::Counters& counters) noexcept {
   batches += counters.batches.read();
   for (std::size_t i = 0; i < versions.size(); ++i) versions[i] += counters.versions[i].read();
   for (std::size_t i = 0; i < drops.size(); ++i) drops[i] += counters.drops[i].read();
+  kisses += counters.kisses.read();
+  leaked += counters.leaked.read();
+  lost += counters.lost.read();
   replies += counters.replies.read();
   send_errors += counters.send_errors.read();
   receive_errors += counters.receive_errors.read();

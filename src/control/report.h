@@ -25,6 +25,9 @@ struct Totals {
   std::uint64_t batches = 0;
   std::array<std::uint64_t, 5> versions{};  // index is the NTP version, 1-4
   std::array<std::uint64_t, server::kDropCount> drops{};
+  std::uint64_t kisses = 0;
+  std::uint64_t leaked = 0;
+  std::uint64_t lost = 0;
   std::uint64_t replies = 0;
   std::uint64_t send_errors = 0;
   std::uint64_t receive_errors = 0;
@@ -44,6 +47,15 @@ inline constexpr std::array<std::string_view, 5> kStandings = {
 static_assert(kStandings.size() ==
               static_cast<std::size_t>(clock::HostStanding::too_uncertain) + 1);
 
+// What keeps an intruder in.
+struct SandboxView {
+  int files = 0;                         // version of Landlock's interface; 0: not in force
+  bool system_calls = false;             // filtered
+  bool memory = false;                   // data cannot be made code
+  std::uint64_t refused_calls = 0;       // by the filter, since the start
+  std::uint64_t unconfined_threads = 0;  // that could not get the filter of their own
+};
+
 struct Report {
   std::string version{};  // "V0.1"
   RealTime now{};         // read together
@@ -56,12 +68,15 @@ struct Report {
   std::shared_ptr<const SourceView> sources{};  // null while the host's clock is served
   std::uint64_t host_steps = 0;                 // jumps of the host's clock seen since the start
   Totals totals{};
+  server::RateView rate{};
+  int rate_limit = 0;  // rate.limit
   std::vector<Endpoint> listening{};
   int workers = 0;                 // threads that answer NTP (0: single-threaded)
   int workers_stalled = 0;         // without a sign of life for over 3 s
   double ready_max_error_s = 0.1;  // http.max_error
   std::uint64_t reloads = 0;
   std::uint64_t reload_errors = 0;
+  SandboxView sandbox{};
 };
 
 // What replies say at raw_now. While the local clock or an orphan's is served by policy there is no

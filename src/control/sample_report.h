@@ -37,6 +37,11 @@ inline Report sample_report() {
   report.totals.batches = 400;
   report.totals.versions = {0, 1, 2, 300, 700};
   for (std::size_t i = 0; i < report.totals.drops.size(); ++i) report.totals.drops[i] = i + 1;
+  report.totals.kisses = 31;
+  report.totals.leaked = 32;
+  report.totals.lost = 33;
+  report.rate = {.threatened = true, .crowd = IpAddress::v4(172, 17, 0, 1), .crowd_ports = 600};
+  report.rate_limit = 1000;
   report.totals.replies = 1000;
   report.totals.send_errors = 3;
   report.totals.receive_errors = 4;
@@ -49,6 +54,7 @@ inline Report sample_report() {
   report.workers_stalled = 1;
   report.reloads = 7;
   report.reload_errors = 8;
+  report.sandbox = {.files = 7, .system_calls = true, .memory = false, .refused_calls = 9};
   return report;
 }
 

@@ -169,6 +169,7 @@ Json packets_part(const Totals& totals) {
   part["received"] = totals.received;
   part["accepted"] = totals.accepted();
   part["ignored"] = totals.ignored();
+  part["lost"] = totals.lost;
   part["sent"] = totals.replies;
   part["send_errors"] = totals.send_errors;
   part["receive_errors"] = totals.receive_errors;
@@ -183,6 +184,16 @@ Json packets_part(const Totals& totals) {
   for (std::size_t i = 0; i < server::kDropCount; ++i) {
     dropped[std::string(server::kDropLabels[i])] = totals.drops[i];
   }
+  return part;
+}
+
+Json rate_part(const Report& report) {
+  Json part;
+  part["limit"] = report.rate_limit;
+  part["threatened"] = report.rate.threatened;
+  part["crowd"] = report.rate.crowd_ports > 0 ? Json(to_string(report.rate.crowd)) : Json(nullptr);
+  part["leaked"] = report.totals.leaked;
+  part["kisses"] = report.totals.kisses;
   return part;
 }
 
@@ -204,10 +215,17 @@ std::string status_json(const Report& report, JsonForm form) {
   status["sources"] = sources_part(report);
   status["without_address"] = nameless_part(report);
   status["packets"] = packets_part(report.totals);
+  status["rate"] = rate_part(report);
   Json& listening = status["listening"] = Json::array();
   for (const Endpoint& endpoint : report.listening) listening.push_back(to_string(endpoint));
   status["workers"] = {{"count", report.workers}, {"stalled", report.workers_stalled}};
   status["reloads"] = {{"ok", report.reloads}, {"error", report.reload_errors}};
+  const SandboxView& sandbox = report.sandbox;
+  status["sandbox"] = {{"landlock", sandbox.files},
+                       {"system_calls", sandbox.system_calls},
+                       {"memory", sandbox.memory},
+                       {"refused_calls", sandbox.refused_calls},
+                       {"unconfined_threads", sandbox.unconfined_threads}};
   // Replacing what is not UTF-8 instead of throwing: a page must not be able to end the program.
   const auto replace = Json::error_handler_t::replace;
   return form == JsonForm::one_line ? status.dump(-1, ' ', false, replace)

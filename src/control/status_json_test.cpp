@@ -45,6 +45,12 @@ TEST(StatusJson, TellsWhatIsServed) {
   EXPECT_EQ(status["listening"], json({"0.0.0.0:123", "[::]:123"}));
   EXPECT_EQ(status["workers"]["stalled"], 1);
   EXPECT_EQ(status["reloads"]["error"], 8);
+  const auto sandbox = nlohmann::json{{"landlock", 7},
+                                      {"system_calls", true},
+                                      {"memory", false},
+                                      {"refused_calls", 9},
+                                      {"unconfined_threads", 0}};
+  EXPECT_EQ(nlohmann::json(status["sandbox"]), sandbox);
 }
 
 TEST(StatusJson, TellsOfTheSourcesAndTheClockMadeOfThem) {

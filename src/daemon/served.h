@@ -1,4 +1,4 @@
-// What the threads share: values, never live objects.
+// What the threads share: values, never live objects (the gate is one atomic number).
 #pragma once
 
 #include "base/published.h"
@@ -10,6 +10,7 @@ namespace ntp::daemon {
 struct Served {
   Published<server::ServerState> state{server::ServerState{}};  // written by the timekeeper
   Published<server::Policy> policy{server::Policy{}};           // written by the service
+  server::KissGate kisses;                                      // of all workers
 };
 
 }  // namespace ntp::daemon

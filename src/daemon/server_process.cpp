@@ -20,6 +20,7 @@
 #include "daemon/health_channel.h"
 #include "daemon/log.h"
 #include "daemon/privileges.h"
+#include "daemon/sandbox.h"
 #include "daemon/self_probe.h"
 #include "daemon/time_settings.h"
 #include "daemon/timekeeper.h"
@@ -47,6 +48,7 @@ constexpr std::chrono::seconds kNeighbourLook{1};
 constexpr std::chrono::seconds kRetry{5};  // of a health channel or HTTP that could not be had
 constexpr std::chrono::minutes kSharedAtMost{5};        // before a neighbour on our port is a fault
 constexpr std::chrono::milliseconds kProbeMargin{200};  // to answer before the asker gives up
+constexpr std::chrono::hours kCrowdSilence{1};  // after a word about one crowd, about others
 constexpr auto kOneLine = control::JsonForm::one_line;
 
 Workers::Plan worker_plan(const config::Settings& settings) {
@@ -63,9 +65,10 @@ std::string guide_form(const Endpoint& endpoint) {
 
 class ServerProcess {
  public:
-  ServerProcess(config::Settings settings, const Reload& reload)
+  ServerProcess(config::Settings settings, const Reload& reload, const std::string& config_file)
       : settings_(std::move(settings)),
         reload_(reload),
+        config_file_(config_file),
         loop_([] { return os::raw_now(); }),
         plan_(worker_plan(settings_)),
         workers_(served_, plan_),
@@ -97,11 +100,16 @@ class ServerProcess {
   void reload_or_keep();
   void refuse(const std::string& why, std::string_view refusal);
   void apply(config::Settings next);
+  void publish_policy();
+  void look_at_rate();
+  void tell_shortages();
   void stop();
 
   config::Settings settings_;
   const Reload& reload_;
+  const std::string& config_file_;
   mutable Log log_;
+  Sandbox sandbox_;
   Served served_;
   os::PollLoop loop_;
   Workers::Plan plan_;
@@ -121,6 +129,8 @@ class ServerProcess {
   std::uint64_t reload_errors_ = 0;
   std::uint64_t shortages_told_ = 0;
   control::LogLimiter request_lines_;
+  IpAddress crowd_told_{};
+  RawTime crowd_silence_until_{};
 };
 
 std::expected<void, StartFailure> ServerProcess::bind() {
@@ -270,12 +280,37 @@ void ServerProcess::housekeeping() {
   const auto state = served_.state.read();
   const bool serving = server::is_serving(state, loop_.now());
   served_once_ = served_once_ || serving;
+  workers_.forget_old_access();
+  if (plan_.per_endpoint == 0) {
+    for (Worker* worker : workers_.all()) worker->look_at_the_time();
+  }
+  look_at_rate();
   print_requests();
+  tell_shortages();
+  sandbox_.tell_refusals(log_);
+}
+
+void ServerProcess::tell_shortages() {
   const bool is_whole = MemoryReserve::refill();
   const auto shortages = MemoryReserve::times_used() + loop_.times_put_off();
   if (std::exchange(shortages_told_, shortages) == shortages) return;
   log_.error(fmt::format("out of memory: {}", is_whole ? "the reserve was used, and is whole again"
                                                        : "what can wait is put off"));
+}
+
+// An address that many clients seem to share is told of once: what its owner can do about it.
+void ServerProcess::look_at_rate() {
+  const server::RateView rate = workers_.rate_view();
+  if (rate.crowd_ports == 0 || rate.crowd == crowd_told_) return;
+  if (loop_.now() < crowd_silence_until_) return;  // whoever forges addresses writes no log
+  crowd_told_ = rate.crowd;
+  crowd_silence_until_ = loop_.now() + kCrowdSilence;
+  log_.warning(fmt::format(
+      "most requests come from {}, more than {} a second and from many ports: a proxy or NAT seems "
+      "to "
+      "stand before many clients, which the limit cannot tell apart. They are all answered. In "
+      "Docker, publish the port without userland-proxy or use --network host",
+      to_string(rate.crowd), settings_.rate.limit));
 }
 
 void ServerProcess::print_requests() {
@@ -346,12 +381,15 @@ control::Report ServerProcess::report() const {
   report.host_steps = timekeeper_.steps();
   report.sources = timekeeper_.sources();
   report.totals = workers_.totals();
+  report.rate = workers_.rate_view();
+  report.rate_limit = settings_.rate.limit;
   report.listening = workers_.listening();
   report.workers = plan_.per_endpoint > 0 ? static_cast<int>(workers_.all().size()) : 0;
   report.workers_stalled = workers_.stalled(report.raw_now);
   report.ready_max_error_s = seconds(settings_.http.max_error);
   report.reloads = reloads_;
   report.reload_errors = reload_errors_;
+  report.sandbox = sandbox_.view();
   return report;
 }
 
@@ -414,11 +452,29 @@ void ServerProcess::refuse(const std::string& why, std::string_view refusal) {
   log_.error(fmt::format("the new configuration {}; the old one stays in force", refusal));
 }
 
+// Its other fields are the self-probe's.
+void ServerProcess::publish_policy() {
+  const auto count = [](int number) { return static_cast<std::uint32_t>(number); };
+  const config::RateSettings& rate = settings_.rate;
+  auto policy = served_.policy.read();
+  policy.poll_minimum = static_cast<std::int8_t>(settings_.server.poll_minimum);
+  policy.log_requests = settings_.log.requests;
+  policy.rate = {.limit = count(rate.limit),
+                 .burst = count(rate.burst),
+                 .leak = count(rate.leak),
+                 .prefix_limit = count(rate.prefix_limit),
+                 .kiss = rate.kiss};
+  served_.policy.publish(policy);
+}
+
 void ServerProcess::apply(config::Settings next) {
   const auto changed = config::changed(settings_, next);
   if (next.clock.steer == clock::Actuator::system && !may_set_time_) {
     return refuse("clock.steer = \"system\" needs CAP_SYS_TIME, which was given up at the start",
                   "cannot be served without a restart");
+  }
+  if (const auto path = sandbox_.out_of_reach(next); !path.empty()) {
+    return refuse("the sandbox has no access to " + path, "cannot be served without a restart");
   }
   const bool http_moved = next.http.listen != settings_.http.listen;
   if (http_moved && next.http.listen) {
@@ -433,10 +489,11 @@ void ServerProcess::apply(config::Settings next) {
   next.server.threads = settings_.server.threads;
   next.server.uid = settings_.server.uid;
   next.server.gid = settings_.server.gid;
+  const AccessPlan access = access_plan(next.access);
   if (next.server.listen != settings_.server.listen && socket_activated_) {
     log_.warning("server.listen has changed, but systemd's sockets are served");
   } else if (next.server.listen != settings_.server.listen) {
-    const auto moved = workers_.change(next.server.listen, next.server.listen_is_default);
+    const auto moved = workers_.change(next.server.listen, next.server.listen_is_default, access);
     if (!moved) {
       return refuse(moved.error().text, moved.error().error == EACCES
                                             ? "cannot be served without a restart"
@@ -452,10 +509,8 @@ void ServerProcess::apply(config::Settings next) {
   settings_ = std::move(next);
   ++reloads_;
   log_.configure(settings_.log);
-  auto policy = served_.policy.read();
-  policy.poll_minimum = static_cast<std::int8_t>(settings_.server.poll_minimum);
-  policy.log_requests = settings_.log.requests;
-  served_.policy.publish(policy);
+  workers_.set_access(access);
+  publish_policy();
   timekeeper_.configure(std::move(time));
   if (health_moved) {
     health_.reset();
@@ -481,6 +536,7 @@ void ServerProcess::stop() {
   within_memory([this] { workers_.stop(); });
   timekeeper_.stop();
   within_memory([this] {
+    sandbox_.tell_refusals(log_);
     const auto totals = workers_.totals();
     log_.info("stopped", {{"received", fmt::to_string(totals.received)},
                           {"replies", fmt::to_string(totals.replies)}});
@@ -491,15 +547,15 @@ std::expected<void, StartFailure> ServerProcess::start() {
   if (auto bound = bind(); !bound) return bound;
   greet();
   if (auto given_up = give_up_privileges(settings_, log_); !given_up) return given_up;
+  if (auto inside = sandbox_.enter(settings_, config_file_, log_); !inside) return inside;
   return start_threads();
 }
 
 int ServerProcess::run() {
   log_.configure(settings_.log);
   os::install_signal_flags();
-  served_.policy.publish({.poll_minimum = static_cast<std::int8_t>(settings_.server.poll_minimum),
-                          .log_requests = settings_.log.requests,
-                          .probe_xmt = 0});
+  workers_.set_access(access_plan(settings_.access));
+  publish_policy();
   if (const auto started = start(); !started) {
     log_.error(started.error().text);
     return started.error().exit_code;
@@ -519,9 +575,9 @@ int ServerProcess::run() {
 
 }  // namespace
 
-int run_server(config::Settings settings, const Reload& reload) {
+int run_server(config::Settings settings, const Reload& reload, const std::string& config_file) {
   try {
-    return std::make_unique<ServerProcess>(std::move(settings), reload)->run();
+    return std::make_unique<ServerProcess>(std::move(settings), reload, config_file)->run();
   } catch (const std::system_error& error) {  // of a thread that is no worker
     const StartFailure failure = cannot_start_thread(error);
     Log().error(failure.text);

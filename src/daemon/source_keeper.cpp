@@ -80,9 +80,7 @@ void SourceKeeper::configure(const TimeSettings& settings) {
 
 // Which addresses are our own: nobody is to follow himself, not over others either.
 void SourceKeeper::look_around() {
-  const client::OwnAddresses own =
-      client::own_addresses(settings_.listen, os::interface_addresses());
-  client_.sources().set_own(own.served_at_123, own.refids);
+  client_.sources().set_own(client::own_addresses(settings_.listen, os::interface_addresses()), {});
 }
 
 void SourceKeeper::save() { state_.write(client_, loop_.now()); }

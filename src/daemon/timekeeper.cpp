@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "os/clocks.h"
 #include "os/machine.h"
+#include "os/seccomp.h"
 
 namespace ntp::daemon {
 namespace {
@@ -63,6 +64,7 @@ void Timekeeper::start() {
 
 void Timekeeper::run() noexcept {
   os::block_signals();
+  os::confine_thread(os::ThreadRole::timekeeper);
   {
     os::PollLoop loop(os::raw_now);
     while (!within_memory([&] { begin(loop); })) ::poll(nullptr, 0, kPauseBetweenWakes_ms);
@@ -156,7 +158,11 @@ void Timekeeper::leave_the_host_alone() {
 void Timekeeper::publish() {
   if (!keeper_) return served_.state.publish(host_);
   const clock::Decision& decision = keeper_->client().decision();
-  served_.state.publish(decision.state == clock::ClockState::cold ? host_ : decision.server);
+  // Better than LOCL is a clock that somebody else keeps.
+  const bool is_local = decision.state == clock::ClockState::local;
+  const bool is_hosts = decision.state == clock::ClockState::cold ||
+                        (is_local && !decision.was_told && host_.synchronised);
+  served_.state.publish(is_hosts ? host_ : decision.server);
   report_client();
 }
 
@@ -187,6 +193,7 @@ void Timekeeper::report_client() {
   if (told_state_ == decision.state && told_leader_ == decision.leader) return;
   told_state_ = decision.state;
   told_leader_ = decision.leader;
+  publish_sources();  // who looks must not be told less than what is served
   const auto name = clock::kClockStateNames[static_cast<std::size_t>(decision.state)];
   if (decision.synchronised) {
     log_.info(fmt::format("{} to the sources: {}", name, decision.reason),

@@ -6,6 +6,7 @@
 
 #include "os/clocks.h"
 #include "os/machine.h"
+#include "os/seccomp.h"
 #include "os/udp_socket.h"
 #include "server/responder.h"
 
@@ -22,13 +23,14 @@ constexpr int kPauseBetweenWakes_ms = 1;
 
 }  // namespace
 
-Worker::Worker(os::Fd socket, Endpoint local, const Served& served, std::uint64_t seed,
+Worker::Worker(os::Fd socket, Endpoint local, Served& served, RandomSource& secrets,
                os::Calls calls)
     : socket_(std::move(socket)),
       local_(local),
       served_(served),
-      noise_(seed),
-      batch_(local.address.is_v4(), local.port, calls) {
+      noise_(secrets.next()),
+      batch_(local.address.is_v4(), local.port, calls),
+      rate_({.first = secrets.next(), .second = secrets.next()}, secrets.next(), served.kisses) {
   counters_.heartbeat_ns = os::raw_now().time_since_epoch().count();
 }
 
@@ -52,6 +54,7 @@ void Worker::stop() {
 
 void Worker::run() noexcept {
   os::block_signals();
+  os::confine_thread(os::ThreadRole::worker);
   while (!stopping_.load(std::memory_order_acquire)) {  // with deadline_, leave_
     if (serve(true) == 0 && batch_.failure() != 0) ::poll(nullptr, 0, kPauseAfterFailure_ms);
   }
@@ -77,16 +80,45 @@ void Worker::serve_ready() noexcept {
   }
 }
 
+void Worker::look_at_the_time() noexcept { begin_accounts(os::raw_now()); }
+
+void Worker::set_access(std::shared_ptr<const server::AccessTable> table) {
+  access_tables_.push_back(std::move(table));  // first: without room for it, nobody is to look at it
+  access_.store(access_tables_.back().get(), std::memory_order_release);
+  forget_old_access();
+}
+
+// Whoever is seen not to plan after the new table was set will plan with that one; the fence here
+// and the one in plan() forbid that each misses what the other wrote.
+void Worker::forget_old_access() noexcept {
+  if (access_tables_.size() < 2) return;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (planning_.load(std::memory_order_acquire)) return;
+  access_tables_.erase(access_tables_.begin(), access_tables_.end() - 1);
+}
+
 std::size_t Worker::serve(bool wait) noexcept {
   const std::size_t count = batch_.receive(socket_.get(), wait);
   if (count == 0) {
-    counters_.heartbeat_ns.store(os::raw_now().time_since_epoch().count(),
-                                 std::memory_order_relaxed);
+    const RawTime now = os::raw_now();
+    counters_.heartbeat_ns.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+    begin_accounts(now);
     if (batch_.failure() != 0) counters_.receive_errors.add(1);
     return 0;
   }
   dispatch(plan(count));
   return count;
+}
+
+// Also where nobody asks any more, so that what was seen of a flood does not stay for ever.
+void Worker::begin_accounts(RawTime now) noexcept {
+  const std::uint32_t lost = batch_.lost() - lost_told_;
+  lost_told_ = batch_.lost();
+  counters_.lost.add(lost);
+  rate_.begin(policy_.rate, now, lost > 0);
+  if (rate_.view() == rate_told_) return;
+  rate_told_ = rate_.view();
+  counters_.rate.publish(rate_told_);
 }
 
 // Decides about every datagram of the batch. State and policy are read after the receive, so that
@@ -98,6 +130,10 @@ std::size_t Worker::plan(std::size_t count) noexcept {
   counters_.received.add(count);
   counters_.batches.add(1);
   policy_ = served_.policy.read();
+  planning_.store(true, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  policy_.access = access_.load(std::memory_order_acquire);
+  begin_accounts(now);
   if (policy_.log_requests) notes_.push({.received = static_cast<std::uint32_t>(count)});
   auto state = served_.state.read();
   // The state is from before a suspend: nobody knows the time until the clock has been looked at.
@@ -105,9 +141,13 @@ std::size_t Worker::plan(std::size_t count) noexcept {
   timescale_.begin(state, read);
   const wire::Header clock = server::describe_clock(state, now);
   std::size_t pending = 0;
+  if (count > 1) {
+    for (std::size_t slot = 0; slot < count; ++slot)
+      rate_.prefetch(batch_.arrival(slot).source.address);
+  }
   for (std::size_t slot = 0; slot < count; ++slot) {
     const auto arrived = arrival_time(slot);
-    const auto reply = server::respond(batch_.arrival(slot), clock, policy_, arrived.at);
+    const auto reply = server::respond(batch_.arrival(slot), clock, policy_, arrived.at, &rate_);
     if (!reply) {
       counters_.drops[static_cast<std::size_t>(reply.error())].add(1);
       continue;
@@ -120,6 +160,9 @@ std::size_t Worker::plan(std::size_t count) noexcept {
                            .reply = *reply,
                            .timed = arrived.origin == server::Timescale::Origin::kernel};
   }
+  counters_.leaked.set(rate_.leaked());
+  policy_.access = nullptr;
+  planning_.store(false, std::memory_order_release);
   return pending;
 }
 
@@ -137,7 +180,9 @@ void Worker::dispatch(std::size_t pending) noexcept {
         timescale_.is_own() ? timescale_.at(os::raw_now()) : timescale_.at(os::real_now());
     for (std::size_t i = begin; i < end; ++i) {
       const std::size_t slot = pending_[i].slot;
-      if (pending_[i].timed) record_latency(difference_s(xmt, pending_[i].reply.rec));
+      const bool is_kiss = server::is_kiss(pending_[i].reply);
+      if (is_kiss) counters_.kisses.add(1);
+      if (pending_[i].timed && !is_kiss) record_latency(difference_s(xmt, pending_[i].reply.rec));
       server::seal(pending_[i].reply, batch_.arrival(slot), xmt, noise_, batch_.reply(slot));
       batch_.queue(slot);
       if (policy_.log_requests) notes_.push({.sent_to = batch_.arrival(slot).source});

@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/ip.h"
 #include "base/random.h"
@@ -30,7 +31,8 @@ using Notes = SpscRing<Note, 256>;
 // Without start(), serve_ready() may be called by the one thread of the program instead.
 class Worker {
  public:
-  Worker(os::Fd socket, Endpoint local, const Served& served, std::uint64_t seed, os::Calls calls);
+  // `secrets` are the seeds of all that nobody may foretell.
+  Worker(os::Fd socket, Endpoint local, Served& served, RandomSource& secrets, os::Calls calls);
   ~Worker() { stop(); }
 
   void start();
@@ -50,6 +52,13 @@ class Worker {
 
   // Answers what is there now, a few batches at most, without waiting: the loop has other guests.
   void serve_ready() noexcept;
+  // Likewise, now and then: without requests nothing else tells the limiter that time goes on.
+  void look_at_the_time() noexcept;
+
+  // Which table judges the clients from now on; null: none does. Service thread only. The tables
+  // before are kept until the worker is seen not to read them any more.
+  void set_access(std::shared_ptr<const server::AccessTable> table);
+  void forget_old_access() noexcept;
 
   int fd() const noexcept { return socket_.get(); }
   const Endpoint& local() const noexcept { return local_; }
@@ -73,6 +82,7 @@ class Worker {
   void end() noexcept;
   std::size_t serve(bool wait) noexcept;
   std::size_t plan(std::size_t count) noexcept;
+  void begin_accounts(RawTime now) noexcept;
   void dispatch(std::size_t pending) noexcept;
   void record_latency(double latency_s) noexcept;
   server::Timescale::Arrival arrival_time(std::size_t slot) noexcept;
@@ -84,10 +94,16 @@ class Worker {
   os::UdpBatch batch_;
   server::Timescale timescale_;
   server::Policy policy_{};
+  server::RateLimiter rate_;
+  server::RateView rate_told_{};
+  std::uint32_t lost_told_ = 0;
   std::array<Pending, os::UdpBatch::kSlots> pending_{};
   server::Counters counters_;
   Notes notes_;
   std::uint64_t notes_told_ = 0;
+  std::vector<std::shared_ptr<const server::AccessTable>> access_tables_;  // the last is in force
+  std::atomic<const server::AccessTable*> access_{nullptr};
+  std::atomic<bool> planning_{false};  // may hold what access_ was
   RawTime deadline_ = RawTime::max();  // of the drain; set before stopping_
   Leave leave_ = Leave::no;            // likewise
   std::atomic<bool> stopping_{false};

@@ -13,6 +13,7 @@
 #include "os/machine.h"
 #include "os/port_owner.h"
 #include "os/privileges.h"
+#include "os/random.h"
 #include "os/udp_socket.h"
 
 namespace ntp::daemon {
@@ -74,8 +75,10 @@ std::expected<void, StartFailure> Workers::add_socket(Group& group, os::Fd fd) c
   const auto bound = os::local_endpoint(fd.get());
   if (!bound) return std::unexpected(explain(bound.error(), group.asked));
   group.bound = *bound;
+  os::KernelRandom secrets;
   group.workers.push_back(
-      std::make_unique<Worker>(std::move(fd), *bound, served_, os::random_seed(), plan_.calls));
+      std::make_unique<Worker>(std::move(fd), *bound, served_, secrets, plan_.calls));
+  group.workers.back()->set_access(access_.of(group.asked));
   return {};
 }
 
@@ -225,7 +228,7 @@ void Workers::stop() {
 }
 
 std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& endpoints,
-                                                  bool tolerant) {
+                                                  bool tolerant, const AccessPlan& access) {
   std::vector<Endpoint> added;
   for (const Endpoint& endpoint : endpoints) {
     if (std::ranges::find(groups_, endpoint, &Group::asked) == groups_.end()) {
@@ -234,7 +237,9 @@ std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& e
   }
   std::vector<Group> opened;
   if (!added.empty()) {
+    AccessPlan before = std::exchange(access_, access);
     auto result = open_all(added, tolerant, added.size() < endpoints.size());
+    access_ = std::move(before);
     if (!result) return std::unexpected(result.error());
     opened = std::move(*result);
   }
@@ -254,6 +259,19 @@ std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& e
   retire(gone);
   std::erase_if(groups_, is_gone);
   return {};
+}
+
+void Workers::set_access(AccessPlan plan) {
+  access_ = std::move(plan);
+  for (const Group& group : groups_) {
+    for (const auto& worker : group.workers) worker->set_access(access_.of(group.asked));
+  }
+}
+
+void Workers::forget_old_access() noexcept {
+  for (const Group& group : groups_) {
+    for (const auto& worker : group.workers) worker->forget_old_access();
+  }
 }
 
 // Without the memory to look: alone, as nearly always.
@@ -313,6 +331,18 @@ control::Totals Workers::totals() const {
   control::Totals totals = retired_;
   for (const Worker* worker : all()) totals.add(worker->counters());
   return totals;
+}
+
+server::RateView Workers::rate_view() const {
+  server::RateView all_of_them;
+  for (const Worker* worker : all()) {
+    const server::RateView view = worker->counters().rate.read();
+    all_of_them.threatened = all_of_them.threatened || view.threatened;
+    if (view.crowd_ports <= all_of_them.crowd_ports) continue;
+    all_of_them.crowd = view.crowd;
+    all_of_them.crowd_ports = view.crowd_ports;
+  }
+  return all_of_them;
 }
 
 int Workers::stalled(RawTime now) const {

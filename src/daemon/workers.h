@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/report.h"
+#include "daemon/access_plan.h"
 #include "daemon/worker.h"
 
 namespace ntp::daemon {
@@ -32,7 +33,7 @@ class Workers {
     std::uint32_t uid = 0;  // who will own the sockets once root is given up
   };
 
-  Workers(const Served& served, Plan plan) : served_(served), plan_(plan) {}
+  Workers(Served& served, Plan plan) : served_(served), plan_(plan) {}
 
   // Binds every endpoint, or none. With `tolerant` an address family that the machine does not
   // have is passed over as long as one endpoint remains.
@@ -43,8 +44,14 @@ class Workers {
   std::expected<void, StartFailure> start();  // threads for every group that has none yet
   void stop();  // steers new datagrams to a successor on the same ports, drains, ends
 
-  // Binds what is new, drains what is gone, leaves the rest alone. On failure nothing changes.
-  std::expected<void, StartFailure> change(const std::vector<Endpoint>& endpoints, bool tolerant);
+  // Binds what is new, drains what is gone, leaves the rest alone. On failure nothing changes. New
+  // listeners begin with the rules of `access`; set_access() is what the others wait for.
+  std::expected<void, StartFailure> change(const std::vector<Endpoint>& endpoints, bool tolerant,
+                                           const AccessPlan& access);
+
+  // For the workers that there are and those to come.
+  void set_access(AccessPlan plan);
+  void forget_old_access() noexcept;  // to be called now and then
 
   // Endpoints of several workers between which the kernel refuses to choose by source.
   std::vector<Endpoint> unsteered() const;
@@ -57,6 +64,7 @@ class Workers {
   std::vector<Worker*> of(const Endpoint& bound) const;
   std::vector<std::uint64_t> own_sockets() const;  // inodes
   control::Totals totals() const;                  // never falls, workers that ended included
+  server::RateView rate_view() const;              // of all limiters together
   int stalled(RawTime now) const;                  // threads without a sign of life for over 3 s
 
  private:
@@ -80,8 +88,9 @@ class Workers {
   void retire(std::span<Group* const> groups);
   void wait_for_datagrams_in_flight() const;
 
-  const Served& served_;
+  Served& served_;
   Plan plan_;
+  AccessPlan access_;
   std::vector<Group> groups_;
   control::Totals retired_;
 };

@@ -39,7 +39,7 @@ Problem refusal(const std::string& path, std::string what, std::string hint) {
           .hint = std::move(hint)};
 }
 
-Problem problem_of(const std::string& path, const Error& error) {
+Problem problem_of(const std::string& path, const Error& error, std::size_t most) {
   switch (error.code) {
     case EISDIR:
       return refusal(path, "is a directory",
@@ -47,7 +47,7 @@ Problem problem_of(const std::string& path, const Error& error) {
     case EINVAL:
       return refusal(path, "is not a file", "a reload could not read it again");
     case EFBIG:
-      return refusal(path, fmt::format("is larger than {} KiB", kLargestConfigFile / 1024),
+      return refusal(path, fmt::format("is larger than {} KiB", most / 1024),
                      "this is not a configuration of ntp-server");
     default:
       const bool opened = !error.doing.starts_with("open ");
@@ -61,7 +61,7 @@ void read_file(const std::string& path, Missing missing, std::vector<FileText>& 
   if (text) {
     files.push_back({.name = path, .text = std::move(*text)});
   } else if (text.error().code != ENOENT || missing == Missing::is_a_problem) {
-    problems.push_back(problem_of(path, text.error()));
+    problems.push_back(problem_of(path, text.error(), kLargestConfigFile));
   }
 }
 
@@ -106,6 +106,12 @@ std::expected<std::vector<FileText>, Problems> read_config_files(
   }
   if (!problems.empty()) return std::unexpected(std::move(problems));
   return files;
+}
+
+std::expected<FileText, Problem> read_named_file(const std::string& path, std::size_t most) {
+  auto text = read_text_file(path, most);
+  if (!text) return std::unexpected(problem_of(path, text.error(), most));
+  return FileText{.name = path, .text = std::move(*text)};
 }
 
 std::vector<std::pair<std::string, std::string>> environment() {

@@ -21,6 +21,10 @@ inline constexpr std::size_t kMostDropIns = 256;
 std::expected<std::vector<config::FileText>, config::Problems> read_config_files(
     const std::optional<std::string>& named);
 
+// A file that a setting names, as config::Sources wants it.
+std::expected<config::FileText, config::Problem> read_named_file(const std::string& path,
+                                                                 std::size_t most);
+
 std::vector<std::pair<std::string, std::string>> environment();
 
 }  // namespace ntp::os

@@ -101,6 +101,7 @@ void block_signals() noexcept {
   sigset_t all;
   sigfillset(&all);
   sigdelset(&all, kWakeSignal);
+  sigdelset(&all, SIGSYS);  // the sandbox's; it would end the process
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 

@@ -48,6 +48,13 @@ void make_runtime_directory(std::uint32_t uid, std::uint32_t gid) noexcept {
 SocketOwner::SocketOwner(std::uint32_t uid) noexcept : before_(::setfsuid(uid)) {}
 SocketOwner::~SocketOwner() { ::setfsuid(static_cast<uid_t>(before_)); }
 
+bool close_memory() noexcept {
+  constexpr int kSetMdwe = 65;  // PR_SET_MDWE, which the headers of Debian 12 do not have
+  constexpr unsigned long kRefuseExecGain = 1;
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  return ::prctl(kSetMdwe, kRefuseExecGain, 0, 0, 0) == 0;
+}
+
 bool drop_thread_capabilities() noexcept { return set_capabilities(Sets{}); }
 
 Standing drop_privileges(std::uint32_t uid, std::uint32_t gid, bool keep_time) {

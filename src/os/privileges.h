@@ -43,6 +43,10 @@ struct Standing {
 // With `keep_time` CAP_SYS_TIME stays, if it is there, in this thread and those that it starts.
 Standing drop_privileges(std::uint32_t uid, std::uint32_t gid, bool keep_time = false);
 
+// Nobody without privilege may look into the memory of the process or get it as a core dump; the
+// kernel refuses to make code of data from now on, where it can (6.3 and newer: true).
+bool close_memory() noexcept;
+
 // Of the calling thread alone; false: the kernel refused.
 bool drop_thread_capabilities() noexcept;
 

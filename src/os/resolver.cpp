@@ -16,11 +16,13 @@
 #include "os/machine.h"
 #include "os/ntp_exchange.h"
 #include "os/privileges.h"
+#include "os/seccomp.h"
 
 namespace ntp::os {
 namespace {
 
 constexpr std::chrono::milliseconds kLook{100};
+constexpr int kPause_ms = 100;
 
 }  // namespace
 
@@ -60,6 +62,7 @@ void Resolver::ask(const std::string& name, Answer answer) {
     std::thread([shared = shared_, number, name] {
       block_signals();
       drop_thread_capabilities();  // the asking thread may steer the clock
+      confine_thread(ThreadRole::resolver);
       // Nobody could tell of this thread's end otherwise: where memory runs out, it has to wait.
       while (!within_memory([&] {
         auto found = resolve(name, 0);
@@ -68,7 +71,7 @@ void Resolver::ask(const std::string& name, Answer answer) {
         for (const Endpoint& endpoint : *found) addresses.push_back(endpoint.address);
         shared->put(number, std::move(addresses));
       })) {
-        std::this_thread::sleep_for(kLook);
+        ::poll(nullptr, 0, kPause_ms);
       }
     }).detach();
   } catch (const std::exception& error) {  // the limit of threads, or of memory

@@ -30,6 +30,21 @@ TEST_F(TextFile, IsReplacedAsAWhole) {
 
 TEST_F(TextFile, OfDevNullIsEmpty) { EXPECT_EQ(read_text_file("/dev/null", 9).value(), ""); }
 
+// Whoever may write in the directory cannot have us write elsewhere.
+TEST_F(TextFile, DoesNotWriteThroughALink) {
+  const std::string target = folder + "/target";
+  const std::string path = folder + "/state";
+  ASSERT_TRUE(replace_text_file(target, "theirs").has_value());
+  std::filesystem::create_symlink(target, path + ".new");
+  EXPECT_EQ(replace_text_file(path, "ours").error().code, ELOOP);
+  std::filesystem::remove(path + ".new");
+  std::filesystem::create_symlink(target, path);
+  EXPECT_TRUE(replace_text_file(path, "ours").has_value());
+  EXPECT_FALSE(std::filesystem::is_symlink(path));
+  EXPECT_EQ(read_text_file(path, 9).value(), "ours");
+  EXPECT_EQ(read_text_file(target, 9).value(), "theirs");
+}
+
 TEST_F(TextFile, ErrorsNameThePath) {
   const std::string path = folder + "/a";
   EXPECT_EQ(read_text_file(path, 9).error().code, ENOENT);

@@ -91,6 +91,8 @@ void UdpBatch::read_control(std::size_t slot) noexcept {
       const auto t = read_as<timespec>(CMSG_DATA(c));
       stamps_[slot] =
           RealTime(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));
+    } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+      lost_ = read_as<std::uint32_t>(CMSG_DATA(c));  // as of when this datagram was queued
     } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
       const auto info = read_as<in_pktinfo>(CMSG_DATA(c));
       // ipi_spec_dst is ours even where a broadcast address was asked; ipi_addr is what was asked.

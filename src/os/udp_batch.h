@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 
@@ -40,6 +41,10 @@ class UdpBatch {
   // When the kernel took it from the network (CLOCK_REALTIME), if it said so.
   std::optional<RealTime> stamp(std::size_t slot) const noexcept { return stamps_[slot]; }
 
+  // How many datagrams the kernel has dropped since the socket was opened, its queue being full, as
+  // of the last one that told (modulo 2^32; SO_RXQ_OVFL).
+  std::uint32_t lost() const noexcept { return lost_; }
+
   // The 48 octets to send back to a slot's source from the address that it asked.
   std::span<std::byte, wire::kHeaderSize> reply(std::size_t slot) noexcept;
   // Appends a slot to the replies to send, in order.
@@ -61,6 +66,7 @@ class UdpBatch {
   std::uint16_t local_port_;
   Calls calls_;
   int failure_ = 0;
+  std::uint32_t lost_ = 0;
   std::size_t queued_ = 0;
   std::size_t dirty_ = kSlots;  // slots whose headers the last receive changed
   std::array<std::array<std::byte, kBufferSize>, kSlots> buffers_{};

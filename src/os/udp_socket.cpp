@@ -46,6 +46,7 @@ std::expected<void, Error> prepare_ntp_socket(int fd, bool is_v4) {
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);  // whoever passed it may have set it
   (void)set(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer, "SO_RCVBUF");
   (void)set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS");
+  (void)set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1, "SO_RXQ_OVFL");
   (void)set(fd, SOL_SOCKET, SO_RCVTIMEO, kHeartbeat, "SO_RCVTIMEO");
   if (is_v4) {
     (void)set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE, "IP_MTU_DISCOVER");

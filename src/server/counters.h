@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/published.h"
 #include "server/drop.h"
+#include "server/rate_limit.h"
 
 namespace ntp::server {
 
@@ -16,6 +18,7 @@ class Counter {
   void add(std::uint64_t n) noexcept {
     value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
+  void set(std::uint64_t n) noexcept { value_.store(n, std::memory_order_relaxed); }
   std::uint64_t read() const noexcept { return value_.load(std::memory_order_relaxed); }
 
  private:
@@ -34,6 +37,9 @@ struct alignas(64) Counters {
   Counter batches;                  // receive calls that delivered any
   std::array<Counter, 5> versions;  // replies by version, index 1-4
   std::array<Counter, kDropCount> drops;
+  Counter kisses;                                // of the replies, kiss-o'-deaths
+  Counter leaked;                                // of the replies, those above the limit
+  Counter lost;                                  // dropped by the kernel, the queue being full
   Counter replies;                               // handed to the kernel
   Counter send_errors;                           // not accepted by the kernel
   Counter receive_errors;                        // the kernel refused to deliver
@@ -42,6 +48,7 @@ struct alignas(64) Counters {
   std::array<Counter, kLatencyBuckets> latency;  // replies with a kernel stamp
   Counter latency_sum_ns;
   std::atomic<std::int64_t> heartbeat_ns{0};  // CLOCK_MONOTONIC_RAW of the last sign of life
+  Published<RateView> rate{RateView{}};       // how the limiter sees its world
   std::atomic<std::uint64_t> probe_seen{0};   // the last Policy::probe_xmt that came by
 };
 

@@ -16,18 +16,20 @@ enum class Drop : std::uint8_t {
   bad_mode,     // neither client nor symmetric active (nor version 1 mode 0)
   to_many,     // sent to a broadcast or multicast address: one forged packet, answers from everyone
   bad_source,  // port 0, our own endpoint, multicast, broadcast, unspecified, stray loopback
+  denied,      // by the access lists
   malformed_extension,  // RFC 7822 field lengths
   malformed_mac,        // neither 20 nor 24 octets; a crypto-NAK
   unknown_key,          // a MAC whose key this server does not have
   nts_disabled,         // an NTS field while NTS is off
+  over_limit,           // more than an address is answered
 };
 
-inline constexpr std::array<std::string_view, 11> kDropLabels = {
-    "too_short",     "too_long",    "bad_length",  "bad_version",
-    "bad_mode",      "to_many",     "bad_source",  "malformed_extension",
-    "malformed_mac", "unknown_key", "nts_disabled"};
+inline constexpr std::array<std::string_view, 13> kDropLabels = {
+    "too_short",   "too_long",     "bad_length", "bad_version",         "bad_mode",
+    "to_many",     "bad_source",   "denied",     "malformed_extension", "malformed_mac",
+    "unknown_key", "nts_disabled", "over_limit"};
 inline constexpr std::size_t kDropCount = kDropLabels.size();
-static_assert(kDropCount == static_cast<std::size_t>(Drop::nts_disabled) + 1);
+static_assert(kDropCount == static_cast<std::size_t>(Drop::over_limit) + 1);
 
 constexpr std::string_view label(Drop drop) noexcept {
   return kDropLabels[static_cast<std::size_t>(drop)];

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "wire/packet.h"
 
@@ -43,6 +44,30 @@ bool is_bad_source(const Arrival& arrival) noexcept {
          (from == arrival.local.address && arrival.source.port == arrival.local.port);
 }
 
+// The server's question to itself, by which it knows that its sockets live, is no client's.
+bool is_self_probe(const Arrival& arrival, const Policy& policy) noexcept {
+  if (policy.probe_xmt == 0 || !arrival.through_loopback) return false;
+  constexpr std::size_t kXmt = 40;
+  ByteReader xmt(arrival.payload.subspan(kXmt));
+  return xmt.read<std::uint64_t>() == policy.probe_xmt;
+}
+
+bool is_denied(const Arrival& arrival, const Policy& policy) noexcept {
+  return policy.access != nullptr && !policy.access->allows(arrival.source.address) &&
+         !is_self_probe(arrival, policy);
+}
+
+// A kiss-o'-death (RFC 5905 section 7.4, G9): a word and no time.
+void make_kiss(wire::Header& reply, std::uint32_t code) noexcept {
+  reply.leap = Leap::unknown;
+  reply.stratum = 0;
+  reply.refid = code;
+  reply.root_delay = {};
+  reply.root_dispersion = {};
+  reply.reftime = {};
+  reply.rec = {};
+}
+
 Drop drop_of(wire::ParseError error) noexcept {
   switch (error) {
     case wire::ParseError::length:
@@ -53,6 +78,22 @@ Drop drop_of(wire::ParseError error) noexcept {
       return Drop::malformed_mac;
   }
   NTP_CHECK(false);
+}
+
+// The answer to a request that was charged: of whoever is over the limit, whether by its own fault
+// or in its name, there is none but by chance.
+std::expected<void, Drop> judge(RateLimiter& rate, const RateLimiter::Charge& charge,
+                                bool authenticated, wire::Header& reply) noexcept {
+  switch (rate.judge(charge, authenticated)) {
+    case RateVerdict::serve:
+      return {};
+    case RateVerdict::drop:
+      break;
+    case RateVerdict::kiss:
+      make_kiss(reply, kKissRate);
+      return {};
+  }
+  return std::unexpected(Drop::over_limit);
 }
 
 // Below the clock's precision a stamp carries no knowledge; noise keeps it from carrying a pattern.
@@ -68,6 +109,15 @@ void keep_reftime_behind_rec(wire::Header& reply) noexcept {
   if (reply.reftime.bits != 0 && difference(reply.rec, reply.reftime) < 0) {
     reply.reftime = reply.rec;
   }
+}
+
+// Sets xmt and the noise of both stamps.
+void stamp(wire::Header& reply, NtpTimestamp xmt, NoiseSource& noise) noexcept {
+  reply.rec = with_noise(reply.rec, reply.precision, noise);
+  reply.xmt = with_noise(xmt, reply.precision, noise);
+  // The host stepped back in between (or the noise says so): the younger reading is the right one.
+  if (difference(reply.xmt, reply.rec) < 0) reply.rec = reply.xmt;
+  keep_reftime_behind_rec(reply);
 }
 
 }  // namespace
@@ -101,17 +151,25 @@ wire::Header describe_clock(const ServerState& state, RawTime now) noexcept {
   return clock;
 }
 
+// Without a clock, too, stratum is 0; but then the reply says of no clock where it came from.
+bool is_kiss(const wire::Header& reply) noexcept { return reply.stratum == 0 && reply.refid != 0; }
+
 std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
-                                          const Policy& policy, NtpTimestamp rec) noexcept {
+                                          const Policy& policy, NtpTimestamp rec,
+                                          RateLimiter* rate) noexcept {
   if (const auto open = gate(arrival); !open) return std::unexpected(open.error());
   if (arrival.to_many) return std::unexpected(Drop::to_many);
   if (is_bad_source(arrival)) return std::unexpected(Drop::bad_source);
+  if (is_denied(arrival, policy)) return std::unexpected(Drop::denied);
   const auto packet = wire::parse_packet(arrival.payload);
   if (!packet) return std::unexpected(drop_of(packet.error()));
   if (packet->mac.size() == 4) return std::unexpected(Drop::malformed_mac);  // a crypto-NAK
   if (packet->has_nts_field) return std::unexpected(Drop::nts_disabled);     // G8
   if (!packet->mac.empty()) return std::unexpected(Drop::unknown_key);       // G7
 
+  // Who sends what nobody answers in the name of another takes nothing from it.
+  RateLimiter::Charge charge;
+  if (rate != nullptr) charge = rate->charge(arrival.source);
   const wire::Header& request = packet->header;
   wire::Header reply = clock;
   reply.version = request.version;
@@ -121,16 +179,18 @@ std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::He
   reply.org = request.xmt;
   reply.rec = rec;
   keep_reftime_behind_rec(reply);
+  if (charge.within) return reply;
+  // A MAC or an NTS authenticator that was verified will count as the server's own question does.
+  const bool authenticated = is_self_probe(arrival, policy);
+  if (const auto answered = judge(*rate, charge, authenticated, reply); !answered) {
+    return std::unexpected(answered.error());
+  }
   return reply;
 }
 
 void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSource& noise,
           std::span<std::byte, wire::kHeaderSize> out) noexcept {
-  reply.rec = with_noise(reply.rec, reply.precision, noise);
-  reply.xmt = with_noise(xmt, reply.precision, noise);
-  // The host stepped back in between (or the noise says so): the younger reading is the right one.
-  if (difference(reply.xmt, reply.rec) < 0) reply.rec = reply.xmt;
-  keep_reftime_behind_rec(reply);
+  if (!is_kiss(reply)) stamp(reply, xmt, noise);
 
   NTP_CHECK(arrival.payload.size() >= wire::kHeaderSize);                          // G1
   NTP_CHECK(reply.mode == Mode::server || reply.mode == Mode::symmetric_passive);  // G3

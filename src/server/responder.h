@@ -31,11 +31,17 @@ struct Arrival {
 // precision, refid, reftime, root delay and dispersion aged to `now`. xmt, rec and org are zero.
 wire::Header describe_clock(const ServerState& state, RawTime now) noexcept;
 
-// gate -> parse -> account: the reply with everything but xmt, which the shell reads as late as it
-// can, or why there is none. `clock` is describe_clock() of this batch; `rec` is when the datagram
-// arrived, on the served timescale.
+// gate -> access -> parse -> account: the reply with everything but xmt, which the shell reads as
+// late as it can, or why there is none. `clock` is describe_clock() of this batch; `rec` is when
+// the datagram arrived, on the served timescale. The request is charged to its source once it is
+// known to be one, and judged once it has had the chance to prove who sent it; `rate` has had its
+// begin() for this batch; null: no limit.
 std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
-                                          const Policy& policy, NtpTimestamp rec) noexcept;
+                                          const Policy& policy, NtpTimestamp rec,
+                                          RateLimiter* rate = nullptr) noexcept;
+
+inline constexpr std::uint32_t kKissRate = wire::refid_of("RATE");
+bool is_kiss(const wire::Header& reply) noexcept;  // a word and no time: no stamp belongs to it
 
 // Sets xmt, fills the bits of rec and xmt that the clock cannot resolve with noise (RFC 5905
 // section 6), checks the golden rules and writes the octets to send. A rec after xmt gives way: the

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <vector>
 
+#include "wire/packet.h"
+
 namespace ntp::server {
 namespace {
 
@@ -186,6 +188,94 @@ TEST(Respond, SourcesThatNoClientHasGetSilence) {
   EXPECT_FALSE(dropped("127.0.0.1", 40000, true));
   EXPECT_FALSE(dropped("192.0.2.1", 124, false));
   EXPECT_FALSE(dropped("192.0.2.7", 123, false)) << "old clients ask from port 123";
+}
+
+TEST(Respond, DeniedClientsGetSilenceButNotTheServersOwnQuestion) {
+  const auto bytes = encoded(wire::Header{.xmt = {0x0123456789abcdef}});
+  const auto clock = describe_clock(synchronised(), kNow);
+  const AccessTable nobody({}, false);
+  const auto dropped = [&](const Policy& policy, bool loopback) {
+    Arrival arrival = from_client(bytes);
+    arrival.through_loopback = loopback;
+    const auto reply = respond(arrival, clock, policy, kRec);
+    return !reply && reply.error() == Drop::denied;
+  };
+  EXPECT_FALSE(dropped({}, false));
+  EXPECT_TRUE(dropped({.access = &nobody}, false));
+  EXPECT_TRUE(dropped({.access = &nobody}, true));
+  EXPECT_TRUE(dropped({.probe_xmt = 0x0123456789abcdee, .access = &nobody}, true));
+  EXPECT_TRUE(dropped({.probe_xmt = 0x0123456789abcdef, .access = &nobody}, false));
+  EXPECT_FALSE(dropped({.probe_xmt = 0x0123456789abcdef, .access = &nobody}, true));
+}
+
+// Whoever is over a limit of one request a second, with no chance to be answered all the same.
+class OverTheLimit : public testing::Test {
+ protected:
+  std::expected<wire::Header, Drop> ask(std::span<const std::byte> bytes, bool loopback = false,
+                                        std::uint64_t probe_xmt = 0) {
+    const Policy policy{.probe_xmt = probe_xmt};
+    Arrival arrival = from_client(bytes);
+    arrival.through_loopback = loopback;
+    limiter_.begin(rules_, kNow, false);
+    return respond(arrival, describe_clock(synchronised(), kNow), policy, kRec, &limiter_);
+  }
+
+  RateRules rules_{.limit = 1, .burst = 0, .leak = 1'000'000};
+  KissGate gate_;
+  RateLimiter limiter_{{1, 2}, 3, gate_};
+};
+
+TEST_F(OverTheLimit, RequestsGetSilenceWithTheReason) {
+  const auto bytes = encoded(wire::Header{});
+  EXPECT_TRUE(ask(bytes));
+  const auto reply = ask(bytes);
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error(), Drop::over_limit);
+}
+
+TEST_F(OverTheLimit, WhatNobodyAnswersIsChargedToNobody) {  // G4: the gate comes first
+  const auto answer = encoded(wire::Header{.mode = Mode::server});
+  std::vector<std::byte> torn(52);  // half a field behind the header
+  torn[0] = std::byte{0x23};
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(ask(answer).error(), Drop::bad_mode);
+    EXPECT_EQ(ask(torn).error(), Drop::malformed_mac);
+  }
+  EXPECT_TRUE(ask(encoded(wire::Header{})));
+}
+
+TEST_F(OverTheLimit, TheServersOwnQuestionIsAnswered) {
+  const auto bytes = encoded(wire::Header{.xmt = {0x0123456789abcdef}});
+  EXPECT_TRUE(ask(bytes));
+  EXPECT_FALSE(ask(bytes, true));
+  EXPECT_TRUE(ask(bytes, true, 0x0123456789abcdef));
+  EXPECT_FALSE(ask(bytes, false, 0x0123456789abcdef));
+}
+
+TEST_F(OverTheLimit, AKissOfDeathCarriesAWordAndNoTime) {  // G9
+  rules_.kiss = true;
+  const auto bytes = encoded(wire::Header{.poll = 6, .xmt = {0x0123456789abcdef}});
+  EXPECT_FALSE(is_kiss(*ask(bytes)));
+  auto kiss = ask(bytes);
+  ASSERT_TRUE(kiss);
+  EXPECT_TRUE(is_kiss(*kiss));
+  NoiseSource noise(1);
+  std::array<std::byte, 48> out;
+  seal(*kiss, from_client(bytes), {kRec.bits + 1000}, noise, out);
+  const auto parsed = wire::parse_packet(out);
+  ASSERT_TRUE(parsed);
+  const wire::Header& header = parsed->header;
+  EXPECT_EQ(header.leap, Leap::unknown);
+  EXPECT_EQ(header.mode, Mode::server);
+  EXPECT_EQ(header.stratum, 0);
+  EXPECT_EQ(header.refid, wire::refid_of("RATE"));
+  EXPECT_EQ(header.org.bits, 0x0123456789abcdefu);
+  EXPECT_EQ(header.rec.bits, 0u);
+  EXPECT_EQ(header.xmt.bits, 0u);
+  EXPECT_EQ(header.reftime.bits, 0u);
+  EXPECT_EQ(header.root_delay.bits, 0u);
+  EXPECT_EQ(header.root_dispersion.bits, 0u);
+  EXPECT_FALSE(ask(bytes)) << "one a second";
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from lab import BUILD_S, REPOSITORY, VERSION, Failure, Group, expect, run, until
-from group_image import LIMIT_MB, size_mb, version_label
+from group_image import LIMIT_MB, is_hardened, size_mb, version_label
 
 sys.path.append(str(REPOSITORY / "tests" / "interop"))
 import debian  # noqa: E402
@@ -81,6 +81,11 @@ def with_buildx(lab):
         expect(lab.docker.inspect(name, "{{.Architecture}}") == architecture, "another architecture in the configuration")
         expect(version_label(lab.docker, name) == VERSION, "the label states another version")
     return lab.docker("buildx", "version", env=environment)
+
+
+@group.check("the program for arm64 has every protection that the build asks for")
+def hardened(lab):
+    return is_hardened(lab, arm64_image(lab))
 
 
 @group.check("the arm64 image runs under qemu and answers a query")

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tarfile
 
 from lab import BUILD_S, REPOSITORY, VERSION, Group, expect, revision, run
@@ -62,6 +63,17 @@ def legacy_builder(lab):
     return f"{size:.1f} MB"
 
 
+def is_hardened(lab, image):
+    """tests/hardening.py about the very file that is handed out."""
+    name = lab.docker("create", image)
+    program = lab.folder / f"program-of-{name[:12]}"
+    try:
+        lab.docker("cp", f"{name}:/ntp-server", program)
+    finally:
+        lab.docker("rm", name)
+    return run(sys.executable, REPOSITORY / "tests" / "hardening.py", program).stdout.split(": ", 1)[1].strip()
+
+
 def content(lab):
     """The files of the image as tar members, and /etc/passwd is not alone in telling who may do what."""
     name = lab.docker("create", lab.image)
@@ -87,6 +99,11 @@ def no_shell(lab):
     expect((state.uid, state.gid) == (65532, 65532), f"the state directory belongs to {state.uid}:{state.gid}")
     expect(members["etc/ntp-server"].isdir() and members["etc/ntp-server"].uid == 0, "no /etc/ntp-server")
     return f"{len(members)} entries"
+
+
+@group.check("the program in the image has every protection that the build asks for")
+def hardened(lab):
+    return is_hardened(lab, lab.image)
 
 
 @group.check("the image holds the licence of every library that is linked or compiled in")

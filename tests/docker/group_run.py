@@ -61,7 +61,9 @@ def expect_powerless(lab, name):
     pid = lab.node.inspect(name, "{{.State.Pid}}")
     for status in [path.read_text() for path in pathlib.Path(f"/proc/{pid}/task").glob("*/status")]:
         kept = re.findall(r"^(Cap(?:Eff|Prm|Inh|Amb)):\s*0*[1-9a-f]", status, re.MULTILINE)
-        expect(not kept and "\nNoNewPrivs:\t1\n" in status, status)
+        expect(not kept and "\nNoNewPrivs:\t1\n" in status and "\nSeccomp:\t2\n" in status, status)
+    said = lab.node.logs(name)
+    expect("system_calls=filtered" in said, f"Docker lets the program not shut itself in:\n{said}")
     return pathlib.Path(f"/proc/{pid}/status").read_text()
 
 

@@ -274,8 +274,10 @@ class Server:
             self.process.kill()
         self.process.wait()
         self.reader.join(2)
-        found = [line for line in self.lines if SANITIZERS_WORDS.search(line)]
+        found = [line for line in self.lines if SANITIZERS_WORDS.search(line) or "the sandbox refused" in line]
+        if self.process.returncode == -signal.SIGSYS:
+            found.append("ended by SIGSYS: a worker made a system call that is not on its list")
         self.process.stdout.close()
         self.scratch.cleanup()
         if found:
-            raise AssertionError("\n".join(self.lines))
+            raise AssertionError("\n".join([*self.lines, *found[-1:]]))

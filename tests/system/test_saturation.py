@@ -48,6 +48,18 @@ class Saturation(unittest.TestCase):
                 self.assertLess(took, ENDS)
                 self.assertRegex(server.lines[-1], "stopped")
 
+    def test_it_knows_that_requests_come_faster_than_it_reads_them(self):
+        for threads in ("auto", "0"):
+            with self.subTest(threads=threads):
+                server = self.server("--threads", threads)
+                self.assertFalse(server.status()["rate"]["threatened"])
+                with everywhere(threads) as flood:
+                    flood.wait_saturated()
+                    self.took(lambda: server.status()["rate"]["threatened"], "it notices")
+                    self.assertGreater(server.status()["packets"]["lost"], 0)
+                self.took(lambda: not server.status()["rate"]["threatened"], "it forgets")
+                server.stop(seconds=20)
+
     def test_an_overloaded_server_is_not_called_dead(self):
         """Most questions are lost, the health check's own with them; but some are answered."""
         for threads in ("auto", "0"):

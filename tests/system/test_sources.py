@@ -16,7 +16,7 @@ class Sources(unittest.TestCase):
 
     def downstream(self, *numbers, more="", last="", threads="1", **fields):
         kernel = FakeKernel(LIBRARY, status=STA_UNSYNC, maxerror_us=16_000_000, **fields)
-        text = f"[server]\nlisten = ['{BELOW}:123']\n{more}"
+        text = f"[server]\nlisten = ['{BELOW}:123']\n{more}\n[rate]\nlimit = 0\n"  # asked in loops without a pause
         text += "".join(f"[[source]]\naddress = '127.0.7.{n}'\nminpoll = -2\nmaxpoll = 0\n" for n in numbers) + last
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml")
         os.chmod(self.file.name, 0o644)
@@ -198,6 +198,16 @@ class Sources(unittest.TestCase):
             code, text = server.ctl("sources")
             self.assertEqual((code, "no ntp-server answers here" in text), (69, True), text)
 
+    def test_a_synchronised_host_is_served_until_sources_tell_the_time_local_or_not(self):
+        for more in ("", "[clock]\nunsynchronised = 'local'\n"):
+            kernel, server = self.downstream(1, more=more)
+            kernel.set(status=0, maxerror_us=1234)
+            until_answer(lambda r: r.stratum == 3, 5.0, "the host's clock", host=BELOW)
+            self.within_bound(ask(BELOW))
+            kernel.set(status=STA_UNSYNC)
+            until_answer(lambda r: (r.leap, r.refid) == ((0, b"LOCL") if more else (3, bytes(4))), 5.0, "no clock", host=BELOW)
+            server.stop()
+
     def test_two_that_contradict_each_other_leave_nobody_right(self):
         self.upstream(1)
         self.upstream(2, step_ns=10**9)
@@ -216,7 +226,7 @@ class Sources(unittest.TestCase):
         self.upstream(1)
         until(lambda: server.status()["clock"]["state"] == "synchronised", 30.0, "synchronised again")
 
-    def test_a_source_that_loses_its_time_is_not_believed(self):
+    def test_a_source_that_serves_its_local_clock_is_followed_at_that_stratum(self):
         upstream, _ = self.upstream(1)
         kernel, server = self.downstream(1)
         self.synchronised(server)

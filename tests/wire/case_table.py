@@ -27,8 +27,8 @@ SOURCES = (
 )
 
 # Every reason for silence, as it stands in the metric ntp_server_dropped_packets_total.
-REASONS = ("too_short", "too_long", "bad_length", "bad_version", "bad_mode", "to_many", "bad_source",
-           "malformed_extension", "malformed_mac", "unknown_key", "nts_disabled")
+REASONS = ("too_short", "too_long", "bad_length", "bad_version", "bad_mode", "to_many", "bad_source", "denied",
+           "malformed_extension", "malformed_mac", "unknown_key", "nts_disabled", "over_limit")
 
 
 @dataclass(frozen=True)

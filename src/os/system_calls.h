@@ -1,0 +1,44 @@
+// Which system calls the threads of the server need once it has started, by role. Data; the filter
+// that is made of it is os/seccomp.h.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace ntp::os {
+
+// A thread's filter comes on top of that of the thread which started it. So `service`, the main
+// thread, may do what any other may; the resolver is started by the timekeeper.
+enum class ThreadRole : std::uint8_t { service, timekeeper, resolver, worker };
+inline constexpr std::size_t kThreadRoles = 4;
+inline constexpr std::string_view kThreadRoleNames[kThreadRoles] = {"service", "timekeeper",
+                                                                    "resolver", "worker"};
+
+// What its arguments have to be. `any` is decided by the kernel from a table; the others cost the
+// run of a small program.
+enum class Allowed : std::uint8_t {
+  any,
+  no_exec,         // mmap, mprotect: no PROT_EXEC
+  thread,          // clone: CLONE_THREAD, so no process
+  not_there,       // clone3, whose flags no filter can see: ENOSYS, and libc takes clone
+  own_process,     // tgkill: to our own threads
+  add_filter,      // seccomp: SECCOMP_SET_MODE_FILTER
+  ip_unix_route,   // socket: AF_INET, AF_INET6, AF_UNIX, AF_NETLINK
+  ask_bytes,       // ioctl: FIONREAD, TCGETS
+  standard_error,  // write: to descriptor 2
+};
+
+struct SystemCall {
+  std::string_view name;   // one that the architecture does not have is passed over
+  std::uint8_t roles = 0;  // bits by ThreadRole
+  Allowed allowed = Allowed::any;
+
+  constexpr bool is_for(ThreadRole role) const noexcept {
+    return (roles >> static_cast<int>(role) & 1) != 0;
+  }
+};
+
+std::span<const SystemCall> system_calls() noexcept;
+
+}  // namespace ntp::os
