@@ -83,7 +83,8 @@ void Worker::serve_ready() noexcept {
 void Worker::look_at_the_time() noexcept { begin_accounts(os::raw_now()); }
 
 void Worker::set_access(std::shared_ptr<const server::AccessTable> table) {
-  access_tables_.push_back(std::move(table));  // first: without room for it, nobody is to look at it
+  access_tables_.push_back(
+      std::move(table));  // first: without room for it, nobody is to look at it
   access_.store(access_tables_.back().get(), std::memory_order_release);
   forget_old_access();
 }

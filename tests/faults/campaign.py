@@ -72,6 +72,11 @@ def write(path, text):
     os.chmod(path, 0o644)
 
 
+def set_sysctl(name, value):
+    with open("/proc/sys/net/" + name, "w", encoding="ascii") as file:
+        file.write(value)
+
+
 def cpu_s(pid):
     """Processor time of a process so far."""
     fields = harness.read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()

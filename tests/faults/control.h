@@ -7,9 +7,10 @@
 enum { kAllocations = 127 };
 
 struct control {
-  int32_t armed;      /* the program's own code runs: before that the loader's calls are nobody's fault */
-  int32_t what;       /* place of the call to fail in fail_call's list; kAllocations; -1: only count */
-  int32_t error;      /* errno that it gets */
+  int32_t
+      armed;    /* the program's own code runs: before that the loader's calls are nobody's fault */
+  int32_t what; /* place of the call to fail in fail_call's list; kAllocations; -1: only count */
+  int32_t error; /* errno that it gets */
   int32_t unused;
   int64_t first;      /* counted from 1 */
   int64_t last;       /* every call from first to last fails */

@@ -1,5 +1,6 @@
-/* Preloaded under the unmodified program by calls.py: tells fail_call that the program's own code begins, and
- * is the C library that has no more memory where the file $FAULTS says so (operator new ends there too). */
+/* Preloaded under the unmodified program by calls.py: tells fail_call that the program's own code
+ * begins, and is the C library that has no more memory where the file $FAULTS says so (operator new
+ * ends there too). */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +40,9 @@ static int fails(void) {
 void* malloc(size_t size) { return fails() ? NULL : __libc_malloc(size); }
 void* calloc(size_t number, size_t size) { return fails() ? NULL : __libc_calloc(number, size); }
 void* realloc(void* memory, size_t size) { return fails() ? NULL : __libc_realloc(memory, size); }
-void* memalign(size_t alignment, size_t size) { return fails() ? NULL : __libc_memalign(alignment, size); }
+void* memalign(size_t alignment, size_t size) {
+  return fails() ? NULL : __libc_memalign(alignment, size);
+}
 void* aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
 
 int posix_memalign(void** out, size_t alignment, size_t size) {

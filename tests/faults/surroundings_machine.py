@@ -9,10 +9,11 @@ SOURCE = "[[source]]\naddress = '127.0.7.1'\nminpoll = -2\nmaxpoll = 0\n"
 
 
 @contextlib.contextmanager
-def upstream(settings, **fields):
-    kernel = FakeKernel(settings.fake_kernel, maxerror_us=1234, **fields)
+def upstream(settings):
+    """A source; gives the kernel of whoever follows it."""
+    kernel = FakeKernel(settings.fake_kernel, maxerror_us=1234)
     with Server(settings.program, "--listen", "127.0.7.1:123", "--http", "off", environment=kernel.environment()):
-        yield kernel
+        yield FakeKernel(settings.fake_kernel, status=0x40, maxerror_us=16_000_000)  # of who follows: only its sources know the time
 
 
 def config(folder, text):
@@ -65,11 +66,21 @@ def bit_flips(settings):
     return Row.of("bit flips in the state file", runs, "none believed, each told", f"{len(believed)} believed", not believed)
 
 
-def full_disk(settings):
-    with campaign.folder() as folder, upstream(settings) as kernel:
+@contextlib.contextmanager
+def disk_of(options):
+    """A folder with a tmpfs mounted in it."""
+    with campaign.folder() as folder:
         disk = os.path.join(folder, "disk")
         os.mkdir(disk)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k,mode=777", "none", disk], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", disk], check=True)
+        try:
+            yield folder, disk
+        finally:
+            subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def full_disk(settings):
+    with disk_of("size=4k,mode=777") as (folder, disk), upstream(settings) as kernel:
         path = follower(folder, disk)
         with Server(settings.program, "--config", path, environment=kernel.environment()) as server:
             synchronised(server)
@@ -82,21 +93,16 @@ def full_disk(settings):
                 code, _ = server.stop()
                 server.wait_line("No space left on device; what is learned of the oscillator is lost")
             outcomes.append(code == 0 and read(os.path.join(disk, "clock")) == good)
-        subprocess.run(["umount", disk], check=True)
     return Row.of("disk full (tmpfs of 4 KiB)", len(outcomes), "serves, told, old state whole", f"{sum(outcomes)} of {len(outcomes)} so", all(outcomes))
 
 
 def read_only_state(settings):
-    with campaign.folder() as folder, upstream(settings) as kernel:
-        disk = os.path.join(folder, "disk")
-        os.mkdir(disk)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", disk], check=True)
+    with disk_of("ro") as (folder, disk), upstream(settings) as kernel:
         path = follower(folder, disk)
         with Server(settings.program, "--config", path, environment=kernel.environment()) as server:
             synchronised(server)
             code, _ = server.stop()
             server.wait_line("is lost at the next start")
-        subprocess.run(["umount", disk], check=True)
     return Row.of("read-only state directory", 1, "serves, told, exit 0", f"exit {code}", code == 0)
 
 
@@ -138,12 +144,12 @@ def memory(settings):
     name = f"ntp-faults-{os.getpid()}"
     group = f"/sys/fs/cgroup/memory/{name}"
     limited = os.path.isdir("/sys/fs/cgroup/memory")
-    for command in ("link add outside type veth peer name beyond", "addr add 10.99.0.2/30 dev outside", "link set outside up", "link set beyond up",
+    for command in ("link add outside address 02:00:00:00:00:01 type veth peer name beyond", "addr add 10.99.0.2/30 dev outside", "link set outside up", "link set beyond up",
                     "route add 10.0.0.0/8 via 10.99.0.1", "neigh add 10.99.0.1 lladdr 02:00:00:00:00:99 dev outside nud permanent"):
         subprocess.run(["ip", *command.split()], check=True)
     for device in ("all", "outside"):
-        campaign.write(f"/proc/sys/net/ipv4/conf/{device}/rp_filter", "0")
-    mac = read("/sys/class/net/outside/address").strip()
+        campaign.set_sysctl(f"ipv4/conf/{device}/rp_filter", "0")
+    mac = "02:00:00:00:00:01"
     if limited:
         os.mkdir(group)
         with open(f"{group}/memory.limit_in_bytes", "w", encoding="ascii") as file:
@@ -202,8 +208,7 @@ def pauses(settings):
 def clock_steps(settings):
     """The host's clock steps: a server with sources keeps the sources' time within its bound."""
     wrong, number = [], 0
-    with campaign.folder() as folder, upstream(settings):
-        kernel = FakeKernel(settings.fake_kernel, status=0x40, maxerror_us=16_000_000)
+    with campaign.folder() as folder, upstream(settings) as kernel:
         with Server(settings.program, "--config", follower(folder, folder), environment=kernel.environment()) as server:
             synchronised(server)
             steps = (0.001, -0.01, 1, -1, 3600, -86400, 315_360_000, -315_360_000, 0) if settings.long else (1, -86400, 0)
@@ -216,6 +221,7 @@ def clock_steps(settings):
                     bound = reply.root_delay / 2 + reply.root_dispersion if reply else 0
                     if not reply or reply.leap != 0 or not reply.sent - bound <= reply.time <= reply.received + bound:
                         wrong.append(step)
+                    time.sleep(0.005)
             code, _ = server.stop()
     return Row.of(f"{len(steps)} steps of the host's clock, 1 ms to 10 y", number, "each reply within its bound", f"{len(wrong)} wrong, exit {code}", not wrong and code == 0)
 
@@ -233,7 +239,7 @@ def log_that_nobody_reads(settings):
                 os.close(reader)
             process = subprocess.Popen([settings.program, "--config", path], stdout=out, stderr=out, env={"PATH": os.environ["PATH"], "NTP_SERVER_HEALTH_SOCKET": "off"})
             until(lambda: ask(timeout=0.1), 5.0, f"an answer with {kind}")
-            n, gone = asked(3 if settings.long else 1, 0.0)
+            n, gone = asked(3 if settings.long else 1, 0.002)
             process.send_signal(signal.SIGHUP)
             m, more = asked(0.3)
             process.send_signal(signal.SIGTERM)

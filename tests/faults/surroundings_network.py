@@ -123,12 +123,12 @@ def families(settings):
             until(lambda: any("ready" in line for line in server.lines), 5.0, f"start, {name}:\n" + "\n".join(server.lines))
             served[name] = all(campaign.ask_right(host, timeout=1.0) for host in hosts) and server.stop()[0] == 0
 
-    campaign.write("/proc/sys/net/ipv6/bindv6only", "1")
+    campaign.set_sysctl("ipv6/bindv6only", "1")
     serves("bindv6only", "192.0.2.1", "2001:db8::1")
-    campaign.write("/proc/sys/net/ipv6/bindv6only", "0")
-    campaign.write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")
+    campaign.set_sysctl("ipv6/bindv6only", "0")
+    campaign.set_sysctl("ipv6/conf/all/disable_ipv6", "1")
     serves("IPv4 only", "192.0.2.1", "127.0.0.1")
-    campaign.write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0")
+    campaign.set_sysctl("ipv6/conf/all/disable_ipv6", "0")
     ip("addr add ::1/128 dev lo", check=False)
     ip("-6 addr replace 2001:db8::1/64 dev outside nodad")
     ip("-4 addr flush dev outside")
