@@ -1,5 +1,5 @@
 """Faults of the network: interfaces that come and go, names that nobody answers for, families and loopback that lack."""
-import os, socket, struct, subprocess, threading, time
+import contextlib, os, socket, struct, subprocess, threading, time
 
 import campaign
 from campaign import Row
@@ -56,10 +56,12 @@ class Names(threading.Thread):
     def serve_tcp(self):
         while True:
             connection, _ = self.tcp.accept()
-            query = connection.recv(600)
-            reply = self.answer(query[2:], True) or b""
-            connection.sendall(struct.pack("!H", len(reply)) + reply)
-            connection.close()
+            with connection, contextlib.suppress(OSError, struct.error):
+                connection.settimeout(5)
+                while True:  # libc asks for both families at once
+                    size = struct.unpack("!H", connection.recv(2, socket.MSG_WAITALL))[0]
+                    reply = self.answer(connection.recv(size, socket.MSG_WAITALL), True)
+                    connection.sendall(struct.pack("!H", len(reply)) + reply)
 
     def answer(self, query, whole):
         end = query.index(b"\0", 12) + 5
@@ -89,9 +91,9 @@ def names(settings):
         kernel = FakeKernel(settings.fake_kernel, maxerror_us=1234)
         path = os.path.join(folder, "ntp.toml")
         manners = ("silent", "servfail", "nxdomain", "garbage", "thousand")
-        with Server(settings.program, "--listen", "127.0.7.1:123", "--http", "off", environment=kernel.environment()):
+        with Server(settings.program, "--listen", "0.0.0.0:1123", "--http", "off", environment=kernel.environment()):
             for manner in manners if settings.long else manners[1:]:
-                campaign.write(path, "[server]\nlisten = ['127.0.0.1:123']\nthreads = 1\n[[source]]\naddress = 'time.example'\nminpoll = -2\nmaxpoll = 0\n")
+                campaign.write(path, "[server]\nlisten = ['127.0.0.1:123']\nthreads = 1\n[[source]]\naddress = 'time.example:1123'\nminpoll = -2\nmaxpoll = 0\n")
                 names.manner = manner
                 unsynchronised = FakeKernel(settings.fake_kernel, status=0x40, maxerror_us=16_000_000)
                 with Server(settings.program, "--config", path, environment=unsynchronised.environment()) as server:
