@@ -27,7 +27,9 @@ constexpr std::array kCalls{
     SystemCall{"recvmmsg", T | W},
     SystemCall{"sendmmsg", R | W},             // the resolver sends two questions at once
     SystemCall{"clock_gettime", R | W},        // where the vDSO cannot answer
+#ifdef SYS_poll
     SystemCall{"poll", R | W},
+#endif
     SystemCall{"ppoll", kPpoll},
     SystemCall{"connect", R | W},              // a worker: leave_choice_of_receivers()
     SystemCall{"getsockname", R | W},

@@ -65,7 +65,7 @@ def legacy_builder(lab):
 
 def is_hardened(lab, image):
     """tests/hardening.py about the very file that is handed out."""
-    name = lab.docker("create", image)
+    name = lab.docker("create", "--platform", lab.docker.inspect(image, "{{.Os}}/{{.Architecture}}"), image)
     program = lab.folder / f"program-of-{name[:12]}"
     try:
         lab.docker("cp", f"{name}:/ntp-server", program)

@@ -1,6 +1,7 @@
 """stack.yml as it stands, on a real swarm of three nodes: deploy, update, automatic and manual rollback."""
 import json
 import os
+import time
 
 from lab import REPOSITORY, Group, expect, until
 
@@ -141,6 +142,12 @@ def updated(lab):
 def client_addresses(lab):
     nodes = lab.nodes
     name = lab.node("ps", "-q", "--filter", f"label=com.docker.swarm.service.name={SERVICE}")
+
+    def quiet():  # what the clients of the checks before have asked is printed with the next look, a second later
+        length = len(lab.node("logs", name))
+        time.sleep(2.5)
+        return len(lab.node("logs", name)) == length
+    until("the last line of earlier clients", 60, quiet)
     before = len(lab.node("logs", name))
     own = f"Sent to {nodes.address(0)}:"
 
