@@ -11,20 +11,25 @@ PARTS = ("calls", "kills", "reloads", "surroundings")
 
 
 def part(name, settings):
-    """Rows of one part, in a process of its own: it changes its namespaces."""
+    """Rows of one part, in processes of their own: they have other namespaces."""
     import multiprocessing
     context = multiprocessing.get_context("fork")
     receive, send = context.Pipe(duplex=False)
 
     def work():
         os.setsid()
-        campaign.unshare(campaign.CLONE_NEWNS)
+        campaign.unshare(campaign.CLONE_NEWNS | campaign.CLONE_NEWPID)
+        if first := os.fork():  # with it, whatever it has left running is ended by the kernel
+            os.waitpid(first, 0)
+            return
         subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
         try:
             send.send(__import__(name).run(settings))
         except Exception:  # noqa: BLE001: whatever it is, the table has to say that this part is missing
             settings.say(traceback.format_exc())
             send.send([campaign.Row(name, 0, "", "the campaign failed; see above", "MISSED")])
+        os._exit(0)
 
     process = context.Process(target=work)
     process.start()
