@@ -89,7 +89,10 @@ os::Reach reach_of(const config::Settings& settings, const std::string& config_f
   add_places(reach.read, config_file);
   if (!settings.access.rules.empty()) add_places(reach.read, settings.access.rules);
   // What libc reads to look names up, time zones, and the kernel's view of ports and of its boot.
-  for (const char* place : {"/etc", "/usr/share/zoneinfo", "/proc"}) reach.read.push_back(place);
+  // And the device that KernelRandom reads where getrandom(2) is refused.
+  for (const char* place : {"/etc", "/usr/share/zoneinfo", "/proc", "/dev/urandom"}) {
+    reach.read.push_back(place);
+  }
   for (const char* file : {"/etc/resolv.conf", "/etc/hosts", "/etc/localtime"}) {
     add_places(reach.read, file);
   }

@@ -11,6 +11,7 @@
 #include <optional>
 #include <system_error>
 
+#include "base/memory.h"
 #include "config/options.h"
 #include "control/crowd_notice.h"
 #include "control/metrics.h"
@@ -93,9 +94,11 @@ class ServerProcess {
   control::Report report() const;
   http::Routes routes() const;
   void reload();
+  void reload_or_keep();
   void refuse(const std::string& why, std::string_view refusal);
   void apply(config::Settings next);
   void publish_policy();
+  void tell_shortages();
   void stop();
 
   config::Settings settings_;
@@ -120,6 +123,7 @@ class ServerProcess {
   const bool may_set_time_ = settings_.clock.steer == clock::Actuator::system;
   std::uint64_t reloads_ = 0;
   std::uint64_t reload_errors_ = 0;
+  std::uint64_t shortages_told_ = 0;
   RequestLog request_log_;
   control::CrowdNotice crowd_;
 };
@@ -172,7 +176,11 @@ void ServerProcess::open_health_channel(Try attempt) {
                   [this](const HealthQuestion& question, const HealthChannel::Answer& answer) {
                     answer_health(question, answer);
                   },
-              .status = [this] { return control::status_json(report(), kOneLine); }});
+              .status =
+                  [this] {
+                    return MemoryReserve::refill() ? control::status_json(report(), kOneLine)
+                                                   : std::string("{}");
+                  }});
       log_.debug("health channel", {{"path", path}});
       if (!better_place.empty()) {
         log_.warning(fmt::format(
@@ -194,12 +202,12 @@ void ServerProcess::open_http(Try attempt) {
   http_.reset();
   loop_.disarm(http_retry_);
   if (!settings_.http.listen) return;
+  loop_.arm(http_retry_, loop_.now() + kRetry);
   auto listener = http::listen_on(*settings_.http.listen);
   if (!listener) {
     if (attempt == Try::first) {
       log_.warning("HTTP is not served yet, trying again every 5 s: " + listener.error().text());
     }
-    loop_.arm(http_retry_, loop_.now() + kRetry);
     return;
   }
   const Endpoint address = os::local_endpoint(listener->get()).value_or(*settings_.http.listen);
@@ -209,6 +217,7 @@ void ServerProcess::open_http(Try attempt) {
                   if (!state.synchronised || !server::is_serving(state, loop_.now())) return {};
                   return os::real_now();
                 }});
+  loop_.disarm(http_retry_);
   log_.info("HTTP", {{"address", to_string(address)}});
 }
 
@@ -273,7 +282,16 @@ void ServerProcess::housekeeping() {
   const auto crowd = crowd_.look(workers_.rate_view(), settings_.rate.limit, loop_.now());
   if (crowd) log_.warning(*crowd);
   request_log_.print(workers_, loop_.now(), log_);
+  tell_shortages();
   sandbox_.tell_refusals(log_);
+}
+
+void ServerProcess::tell_shortages() {
+  const bool is_whole = MemoryReserve::refill();
+  const auto shortages = MemoryReserve::times_used() + loop_.times_put_off();
+  if (std::exchange(shortages_told_, shortages) == shortages) return;
+  log_.error(fmt::format("out of memory: {}", is_whole ? "the reserve was used, and is whole again"
+                                                       : "what can wait is put off"));
 }
 
 void ServerProcess::answer_health(const HealthQuestion& question,
@@ -328,17 +346,21 @@ http::Routes ServerProcess::routes() const {
     return http::Response{.status = v.good ? http::Status::ok : http::Status::service_unavailable,
                           .body = v.why + "\n"};
   };
+  const auto page = [](auto make) {
+    return [make](const http::Request&) {
+      if (MemoryReserve::refill()) return make();
+      return http::Response{.status = http::Status::service_unavailable, .body = "out of memory\n"};
+    };
+  };
   return {
-      {"/metrics",
-       [this](const http::Request&) {
+      {"/metrics", page([this] {
          return http::Response{.content_type = std::string(control::kMetricsContentType),
                                .body = control::metrics(report())};
-       }},
-      {"/api/v1/status",
-       [this](const http::Request&) {
+       })},
+      {"/api/v1/status", page([this] {
          return http::Response{.content_type = "application/json",
                                .body = control::status_json(report())};
-       }},
+       })},
       {"/healthz",
        [this, verdict](const http::Request&) { return verdict(control::liveness(report())); }},
       {"/readyz",
@@ -347,6 +369,17 @@ http::Routes ServerProcess::routes() const {
          return verdict(control::readiness(now, now.ready_max_error_s));
        }},
   };
+}
+
+void ServerProcess::reload_or_keep() {
+  const auto before = reloads_ + reload_errors_;
+  if (within_memory([this] { reload(); })) return;
+  if (reloads_ + reload_errors_ == before) ++reload_errors_;
+  within_memory([this] {
+    log_.error(
+        "out of memory while reloading; unless it says otherwise, the old configuration "
+        "stays in force");
+  });
 }
 
 void ServerProcess::reload() {
@@ -421,11 +454,13 @@ void ServerProcess::apply(config::Settings next) {
     }
   }
   const bool health_moved = next.health_socket != settings_.health_socket;
+  TimeSettings time = time_settings(next);
   settings_ = std::move(next);
+  ++reloads_;
   log_.configure(settings_.log);
   workers_.set_access(access);
   publish_policy();
-  timekeeper_.configure(time_settings(settings_));
+  timekeeper_.configure(std::move(time));
   if (health_moved) {
     health_.reset();
     open_health_channel(Try::first);
@@ -436,21 +471,25 @@ void ServerProcess::apply(config::Settings next) {
     if (option->reloadable) continue;
     log_.warning(fmt::format("{} has changed: a restart is needed for it", option->key));
   }
-  ++reloads_;
   log_.info("configuration reloaded");
 }
 
+// Whatever of it lacks memory, the rest is done.
 void ServerProcess::stop() {
-  os::notify_systemd("STOPPING=1");
-  log_.info("stopping: answering what has arrived");
+  within_memory([this] {
+    os::notify_systemd("STOPPING=1");
+    log_.info("stopping: answering what has arrived");
+  });
   http_.reset();
   health_.reset();
-  workers_.stop();
+  within_memory([this] { workers_.stop(); });
   timekeeper_.stop();
-  sandbox_.tell_refusals(log_);
-  const auto totals = workers_.totals();
-  log_.info("stopped", {{"received", fmt::to_string(totals.received)},
-                        {"replies", fmt::to_string(totals.replies)}});
+  within_memory([this] {
+    sandbox_.tell_refusals(log_);
+    const auto totals = workers_.totals();
+    log_.info("stopped", {{"received", fmt::to_string(totals.received)},
+                          {"replies", fmt::to_string(totals.replies)}});
+  });
 }
 
 std::expected<void, StartFailure> ServerProcess::start() {
@@ -477,7 +516,7 @@ int ServerProcess::run() {
   log_.info("ready", {{"start", fmt::format("{:.1f}ms", seconds(loop_.now() - started_) * 1e3)}});
   while (!os::stop_requested()) {
     loop_.run_once(longest_wait());
-    if (os::take_reload_request()) reload();
+    if (os::take_reload_request()) reload_or_keep();
   }
   stop();
   return EX_OK;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/memory.h"
 #include "os/clocks.h"
 #include "os/interfaces.h"
 
@@ -64,7 +65,7 @@ SourceKeeper::SourceKeeper(os::PollLoop& loop, Log& log, int precision,
 }
 
 SourceKeeper::~SourceKeeper() {
-  save();
+  if (!within_memory([this] { save(); })) (void)within_memory([this] { save(); });
   for (const auto& [id, exchange] : exchanges_) loop_.unwatch(exchange->watch);
   for (const auto timer : {timer_, looks_, saves_}) loop_.remove_timer(timer);
 }
@@ -95,16 +96,15 @@ void SourceKeeper::on_timer() {
 }
 
 void SourceKeeper::settle() {
-  for (const client::Outgoing& outgoing : client_.sources().take_transmits()) send(outgoing);
+  // One that lacks memory has failed; the others are not to suffer for it.
+  for (const client::Outgoing& outgoing : client_.sources().take_transmits()) {
+    if (within_memory([&] { send(outgoing); })) continue;
+    client_.sources().on_send_failed(outgoing.association, client::SendError::other, loop_.now(),
+                                     random_);
+  }
   for (const client::Resolve& resolve : client_.sources().take_resolutions()) {
-    resolver_.ask(resolve.name, [this, id = resolve.source](const os::Resolver::Addresses& found) {
-      if (found) {
-        client_.sources().on_resolved(id, *found, loop_.now(), random_);
-      } else {
-        client_.sources().on_resolve_failed(id, loop_.now(), random_);
-      }
-      settle();
-    });
+    if (within_memory([&] { look_up(resolve); })) continue;
+    client_.sources().on_resolve_failed(resolve.source, loop_.now(), random_);
   }
   for (const client::Event& event : client_.sources().take_events()) {
     if (is_worth_a_warning(event.kind)) {
@@ -120,6 +120,17 @@ void SourceKeeper::settle() {
   });
   loop_.arm(timer_, client_.next_deadline());
   decided_();
+}
+
+void SourceKeeper::look_up(const client::Resolve& resolve) {
+  resolver_.ask(resolve.name, [this, id = resolve.source](const os::Resolver::Addresses& found) {
+    if (found) {
+      client_.sources().on_resolved(id, *found, loop_.now(), random_);
+    } else {
+      client_.sources().on_resolve_failed(id, loop_.now(), random_);
+    }
+    settle();
+  });
 }
 
 void SourceKeeper::send(const client::Outgoing& outgoing) {

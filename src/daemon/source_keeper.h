@@ -38,6 +38,7 @@ class SourceKeeper {
 
   void on_timer();
   void send(const client::Outgoing& outgoing);
+  void look_up(const client::Resolve& resolve);
   void on_ready(client::AssociationId id);
   void close(client::AssociationId id);
   void settle();  // after whatever made the client act

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "base/memory.h"
 #include "os/clocks.h"
 #include "os/machine.h"
 #include "os/seccomp.h"
@@ -43,8 +44,11 @@ Timekeeper::Timekeeper(Served& served, Log& log, TimeSettings settings, int prec
 // The first reply already tells the state of the clock.
 void Timekeeper::begin(os::PollLoop& loop) {
   loop_ = &loop;
-  apply_settings();
-  loop.every(kPeriod, [this](RawTime) { tick(); });
+  loop.every(kPeriod, [this](RawTime) {
+    if (!settled_) return apply_settings();
+    tick();
+  });
+  within_memory([this] { apply_settings(); });  // else a second later
 }
 
 void Timekeeper::run_in(os::PollLoop& loop) { begin(loop); }
@@ -63,19 +67,22 @@ void Timekeeper::run() noexcept {
   os::confine_thread(os::ThreadRole::timekeeper);
   {
     os::PollLoop loop(os::raw_now);
-    begin(loop);
+    while (!within_memory([&] { begin(loop); })) ::poll(nullptr, 0, kPauseBetweenWakes_ms);
     while (!stopping_) {
       loop.run_once(kPeriod);
-      apply_settings();
+      if (settled_) within_memory([this] { apply_settings(); });
     }
-    leave_the_host_alone();
+    within_memory([this] { leave_the_host_alone(); });
     keeper_.reset();
   }
   ended_ = true;
 }
 
 void Timekeeper::stop() {
-  if (!thread_.joinable()) return leave_the_host_alone();
+  if (!thread_.joinable()) {
+    within_memory([this] { leave_the_host_alone(); });
+    return;
+  }
   stopping_ = true;
   while (!ended_) {
     os::wake_thread(thread_.native_handle());
@@ -100,10 +107,11 @@ void Timekeeper::configure(TimeSettings settings) {
 void Timekeeper::apply_settings() {
   {
     const std::lock_guard lock(mutex_);
-    if (!asked_) return;
-    in_force_ = std::move(*asked_);
+    if (!asked_ && settled_) return;
+    if (asked_) in_force_ = std::move(*asked_);
     asked_.reset();
   }
+  settled_ = false;  // where memory runs out below, all of it is done again
   if (in_force_.client.sources.empty()) {
     keeper_.reset();
     told_state_.reset();
@@ -115,6 +123,7 @@ void Timekeeper::apply_settings() {
     }
     keeper_->configure(in_force_);
   }
+  settled_ = true;
   tick();
 }
 

@@ -68,6 +68,7 @@ class Timekeeper {
   mutable std::mutex mutex_;  // of the next two
   std::optional<TimeSettings> asked_;
   std::shared_ptr<const control::SourceView> sources_;
+  bool settled_ = true;  // in_force_ has been applied to the end
   std::atomic<bool> stopping_{false};
   std::atomic<bool> ended_{false};
   std::thread thread_;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/memory.h"
 #include "os/clocks.h"
 #include "os/machine.h"
 #include "os/port_owner.h"
@@ -242,14 +243,16 @@ std::expected<void, StartFailure> Workers::change(const std::vector<Endpoint>& e
     if (!result) return std::unexpected(result.error());
     opened = std::move(*result);
   }
+  std::vector<Group*> gone;  // with all room made before, nothing fails once a thread runs
+  gone.reserve(groups_.size());
+  groups_.reserve(groups_.size() + opened.size());
   for (Group& group : opened) {
     if (const auto started = start(group); !started) return started;
   }
-  std::ranges::move(opened, std::back_inserter(groups_));
   const auto is_gone = [&](const Group& group) {
     return std::ranges::find(endpoints, group.asked) == endpoints.end();
   };
-  std::vector<Group*> gone;
+  std::ranges::move(opened, std::back_inserter(groups_));
   for (Group& group : groups_) {
     if (is_gone(group)) gone.push_back(&group);
   }
@@ -271,8 +274,11 @@ void Workers::forget_old_access() noexcept {
   }
 }
 
+// Without the memory to look: alone, as nearly always.
 bool Workers::is_shared(const Group& group) const {
-  return os::udp_port_shared(group.bound, own_sockets());
+  bool shared = false;
+  within_memory([&] { shared = os::udp_port_shared(group.bound, own_sockets()); });
+  return shared;
 }
 
 std::vector<std::uint64_t> Workers::own_sockets() const {

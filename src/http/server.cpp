@@ -83,6 +83,7 @@ void Server::add(os::Fd fd) {
   constexpr int kOn = 1;
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof kOn);
   connections_.push_back(std::make_unique<Connection>());
+  ++open_;
   Connection& connection = *connections_.back();
   connection.fd = std::move(fd);
   connection.since = loop_.now();
@@ -91,7 +92,6 @@ void Server::add(os::Fd fd) {
     on_ready(connection);
     settle();
   });
-  ++open_;
   ++activity_.connections;
   receive(connection);  // most clients have sent their request already
 }

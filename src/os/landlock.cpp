@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 
 #include "os/fd.h"
 
@@ -50,6 +51,14 @@ std::uint64_t known_rights(int abi) noexcept {
   return kKnown[std::min<std::size_t>(static_cast<std::size_t>(abi), kKnown.size() - 1)];
 }
 
+Fd open_place(const std::string& path) noexcept {
+  int fd = -1;
+  do {
+    fd = ::open(path.c_str(), O_PATH | O_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
+  return Fd(fd);
+}
+
 class Ruleset {
  public:
   explicit Ruleset(int abi) noexcept : known_(known_rights(abi)) {
@@ -64,8 +73,10 @@ class Ruleset {
   explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
 
   bool add_path(const std::string& path, std::uint64_t rights) const noexcept {
-    const Fd place(::open(path.c_str(), O_PATH | O_CLOEXEC));
-    if (!place) return true;
+    const Fd place = open_place(path);
+    // What is not there, or not for us, needs no rule. Any other failure passes, and the place
+    // would be closed to us for good: then rather no restriction, and a word.
+    if (!place) return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES;
     struct stat status{};
     if (::fstat(place.get(), &status) != 0) return false;
     rights &= known_ & (S_ISDIR(status.st_mode) ? ~0ull : kOfFiles);

@@ -4,11 +4,15 @@
 #include <cerrno>
 
 #include "base/check.h"
+#include "base/memory.h"
 
 namespace ntp::os {
 namespace {
 
 using std::chrono::nanoseconds;
+
+constexpr std::chrono::seconds kPutOff{1};
+constexpr int kPauseWithoutMemory_ms = 10;
 
 // poll(2) counts in milliseconds. Rounded up: a wait that ends before the deadline would only
 // lead to another one.
@@ -97,6 +101,11 @@ PollLoop::Turn PollLoop::run_once(nanoseconds max_wait) {
   sweep();
   const int timeout = timeout_ms(max_wait);
   polled_.clear();
+  if (!within_memory([this] { polled_.reserve(watches_.size()); })) {
+    put_off();
+    call_due(now_());
+    return Turn::failed;
+  }
   for (const auto& watch : watches_) polled_.push_back({watch->fd, watch->events, 0});
   const int ready = ::poll(polled_.data(), polled_.size(), timeout);
   if (ready < 0 && errno == EINTR) return Turn::interrupted;
@@ -115,7 +124,8 @@ void PollLoop::call_ready() {
     Watch& watch = *watches_[i];
     if (watch.id == Id::none) continue;
     NTP_CHECK((polled_[i].revents & POLLNVAL) == 0);  // closed while watched: our own bug
-    watch.ready(polled_[i].revents);
+    const short events = polled_[i].revents;
+    if (!within_memory([&] { watch.ready(events); })) put_off();
   }
 }
 
@@ -129,8 +139,16 @@ void PollLoop::call_due(RawTime now) {
       const RawTime next = timer.deadline + timer.period;
       arm(timer.id, next > now ? next : now + timer.period);
     }
-    timer.due(now);
+    if (within_memory([&] { timer.due(now); })) continue;
+    put_off();
+    if (timer.id != Id::none && !timer.armed) arm(timer.id, now + kPutOff);
   }
+}
+
+// With nothing but the same lack ahead, a loop without a pause would only take the processor.
+void PollLoop::put_off() noexcept {
+  ++put_off_;
+  ::poll(nullptr, 0, kPauseWithoutMemory_ms);
 }
 
 void PollLoop::sweep() {

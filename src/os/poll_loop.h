@@ -27,7 +27,7 @@ class PollLoop {
   enum class Turn : std::uint8_t {
     ran,          // callbacks of what was ready and due have been called; perhaps none
     interrupted,  // EINTR: nothing was called, look at the signal flags
-    failed,       // poll(2) refused (errno is set); due timers have been called
+    failed,       // poll(2) refused (errno is set), or no memory; due timers have been called
   };
   using Ready = std::function<void(short revents)>;
   using Due = std::function<void(RawTime now)>;
@@ -55,8 +55,13 @@ class PollLoop {
 
   RawTime now() const { return now_(); }
 
-  // Waits until something is ready or due, at most `max_wait`, and calls what is.
+  // Waits until something is ready or due, at most `max_wait`, and calls what is. A callback that
+  // runs out of memory (std::bad_alloc) ends there: what is ready is so again in the next turn, a
+  // timer that has not armed itself is due again a second later.
   Turn run_once(std::chrono::nanoseconds max_wait);
+
+  // How often a callback ran out of memory.
+  std::uint64_t times_put_off() const noexcept { return put_off_; }
 
  private:
   struct Watch {
@@ -77,6 +82,7 @@ class PollLoop {
   Timer* find_timer(Id id) noexcept;
   int timeout_ms(std::chrono::nanoseconds max_wait) const;
   void call_ready();
+  void put_off() noexcept;
   void call_due(RawTime now);
   void sweep();
 
@@ -87,6 +93,7 @@ class PollLoop {
   std::vector<std::unique_ptr<Timer>> timers_;
   std::vector<pollfd> polled_;  // one per watch, in order
   bool removed_any_ = false;
+  std::uint64_t put_off_ = 0;
 };
 
 }  // namespace ntp::os

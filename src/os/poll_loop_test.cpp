@@ -77,6 +77,38 @@ TEST(PollLoop, CallsWhatIsReadyAndNothingElse) {
   EXPECT_EQ(seen, POLLIN);
 }
 
+TEST(PollLoop, WhatLacksMemoryIsPutOffAndNothingElse) {
+  Hand hand;
+  Pair pair;
+  bool lacks = true;
+  int ready = 0;
+  int once = 0;
+  int others = 0;
+  const auto work = [&lacks](int& done) {
+    if (lacks) throw std::bad_alloc();
+    ++done;
+  };
+  hand.loop.watch(pair.near.get(), POLLIN, [&](short) { work(ready); });
+  const auto timer = hand.loop.add_timer([&](RawTime) { work(once); });
+  hand.loop.arm(timer, hand.time);
+  hand.loop.every(1s, [&](RawTime) { ++others; });
+  pair.poke();
+  hand.time += 1s;
+  EXPECT_EQ(hand.loop.run_once(0s), PollLoop::Turn::ran);
+  EXPECT_EQ(hand.loop.times_put_off(), 2u);
+  EXPECT_EQ(others, 1);
+  lacks = false;
+  hand.loop.run_once(0s);
+  EXPECT_EQ(ready, 1);
+  EXPECT_EQ(once, 0) << "a timer that has not armed itself waits for a second";
+  hand.time += 1s;
+  hand.loop.run_once(0s);
+  EXPECT_EQ(once, 1);
+  hand.time += 5s;
+  hand.loop.run_once(0s);
+  EXPECT_EQ(once, 1);
+}
+
 TEST(PollLoop, AWatchWithoutEventsStaysQuietUntilThePeerIsGone) {
   Hand hand;
   Pair pair;

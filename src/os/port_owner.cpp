@@ -18,6 +18,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A range-based for would throw where a folder vanishes or cannot be read to its end.
+template <typename Look>
+void for_each_entry(const fs::path& folder, Look look) {
+  std::error_code failed;
+  for (fs::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed)) {
+    if (!look(at->path())) return;
+  }
+}
+
 // "0100007F:007B" of the kernel's tables: words in the machine's order, each in hexadecimal.
 std::optional<Endpoint> parse_local(const std::string& text, bool is_v4) {
   const std::size_t digits = is_v4 ? 8 : 32;
@@ -60,24 +69,30 @@ void collect_inodes(const char* table, bool is_v4, const Endpoint& endpoint,
   }
 }
 
+bool holds_any(const fs::path& process, const std::vector<std::uint64_t>& inodes) {
+  bool found = false;
+  for_each_entry(process / "fd", [&](const fs::path& fd) {
+    std::error_code ignored;
+    const std::string target = fs::read_symlink(fd, ignored);
+    if (!target.starts_with("socket:[")) return true;
+    found = std::ranges::find(inodes, std::stoull(target.substr(8))) != inodes.end();
+    return !found;
+  });
+  return found;
+}
+
 std::string process_with_socket(const std::vector<std::uint64_t>& inodes) {
-  std::error_code ignored;
-  for (const auto& process : fs::directory_iterator("/proc", ignored)) {
-    const std::string pid = process.path().filename();
-    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
-    if (pid == std::to_string(::getpid())) continue;
-    for (const auto& fd : fs::directory_iterator(process.path() / "fd", ignored)) {
-      const std::string target = fs::read_symlink(fd.path(), ignored);
-      if (!target.starts_with("socket:[")) continue;
-      const auto inode = std::stoull(target.substr(8));
-      if (std::ranges::find(inodes, inode) == inodes.end()) continue;
-      std::ifstream comm(process.path() / "comm");
-      std::string name;
-      std::getline(comm, name);
-      return name.append(" (pid ").append(pid).append(")");
-    }
-  }
-  return {};
+  std::string owner;
+  for_each_entry("/proc", [&](const fs::path& process) {
+    const std::string pid = process.filename();
+    if (pid.find_first_not_of("0123456789") != std::string::npos) return true;
+    if (pid == std::to_string(::getpid()) || !holds_any(process, inodes)) return true;
+    std::ifstream comm(process / "comm");
+    std::getline(comm, owner);
+    owner.append(" (pid ").append(pid).append(")");
+    return false;
+  });
+  return owner;
 }
 
 std::vector<std::uint64_t> sockets_of_others(const Endpoint& endpoint,

@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 
+#include "base/memory.h"
 #include "os/fd.h"
 #include "os/machine.h"
 #include "os/ntp_exchange.h"
@@ -17,6 +19,12 @@
 #include "os/seccomp.h"
 
 namespace ntp::os {
+namespace {
+
+constexpr std::chrono::milliseconds kLook{100};
+constexpr int kPause_ms = 100;
+
+}  // namespace
 
 struct Resolver::Shared {
   Fd wake{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
@@ -29,16 +37,24 @@ struct Resolver::Shared {
       answers.emplace_back(number, std::move(addresses));
     }
     const std::uint64_t one = 1;
-    (void)!::write(wake.get(), &one, sizeof one);
+    if (wake) (void)!::write(wake.get(), &one, sizeof one);
   }
 };
 
-Resolver::~Resolver() { loop_.unwatch(watch_); }
+Resolver::~Resolver() {
+  loop_.unwatch(watch_);
+  loop_.remove_timer(looks_);
+}
 
 void Resolver::ask(const std::string& name, Answer answer) {
   if (!shared_) {
-    shared_ = std::make_shared<Shared>();
-    watch_ = loop_.watch(shared_->wake.get(), POLLIN, [this](short) { deliver(); });
+    auto shared = std::make_shared<Shared>();
+    if (shared->wake) {
+      watch_ = loop_.watch(shared->wake.get(), POLLIN, [this](short) { deliver(); });
+    } else {
+      looks_ = loop_.every(kLook, [this](RawTime) { deliver(); });
+    }
+    shared_ = std::move(shared);
   }
   const std::uint64_t number = ++last_;
   waiting_.emplace_back(number, std::move(answer));
@@ -47,20 +63,25 @@ void Resolver::ask(const std::string& name, Answer answer) {
       block_signals();
       drop_thread_capabilities();  // the asking thread may steer the clock
       confine_thread(ThreadRole::resolver);
-      auto found = resolve(name, 0);
-      if (!found) return shared->put(number, std::unexpected(found.error()));
-      std::vector<IpAddress> addresses;
-      for (const Endpoint& endpoint : *found) addresses.push_back(endpoint.address);
-      shared->put(number, std::move(addresses));
+      // Nobody could tell of this thread's end otherwise: where memory runs out, it has to wait.
+      while (!within_memory([&] {
+        auto found = resolve(name, 0);
+        if (!found) return shared->put(number, std::unexpected(found.error()));
+        std::vector<IpAddress> addresses;
+        for (const Endpoint& endpoint : *found) addresses.push_back(endpoint.address);
+        shared->put(number, std::move(addresses));
+      })) {
+        ::poll(nullptr, 0, kPause_ms);
+      }
     }).detach();
-  } catch (const std::system_error& error) {  // the limit of threads
+  } catch (const std::exception& error) {  // the limit of threads, or of memory
     shared_->put(number, std::unexpected(std::string(error.what())));
   }
 }
 
 void Resolver::deliver() {
   std::uint64_t count = 0;
-  (void)!::read(shared_->wake.get(), &count, sizeof count);
+  if (shared_->wake) (void)!::read(shared_->wake.get(), &count, sizeof count);
   std::vector<std::pair<std::uint64_t, Addresses>> answers;
   {
     const std::lock_guard lock(shared_->mutex);

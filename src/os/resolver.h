@@ -35,6 +35,7 @@ class Resolver {
 
   PollLoop& loop_;
   PollLoop::Id watch_{};
+  PollLoop::Id looks_{};  // instead of watch_, where no descriptor is left for it
   std::shared_ptr<Shared> shared_;
   std::vector<std::pair<std::uint64_t, Answer>> waiting_;
   std::uint64_t last_ = 0;

@@ -5,15 +5,38 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 
 #include "os/fd.h"
 
 namespace ntp::os {
+namespace {
+
+// A signal may interrupt what waits for a file server.
+Fd open_file(const std::string& path, int flags, mode_t mode = 0) {
+  int fd = -1;
+  do {
+    fd = ::open(path.c_str(), flags, mode);
+  } while (fd < 0 && errno == EINTR);
+  return Fd(fd);
+}
+
+std::expected<void, Error> write_all(int fd, std::string_view text, const std::string& path) {
+  while (!text.empty()) {
+    const ssize_t size = ::write(fd, text.data(), text.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return std::unexpected(Error{"write " + path, size < 0 ? errno : ENOSPC});
+    text.remove_prefix(static_cast<std::size_t>(size));
+  }
+  return {};
+}
+
+}  // namespace
 
 std::expected<std::string, Error> read_text_file(const std::string& path, std::size_t most) {
   // Without O_NONBLOCK, opening a pipe would wait for its writer.
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  const Fd fd = open_file(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (!fd) return std::unexpected(Error::last("open " + path));
   struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return std::unexpected(Error::last("read " + path));
@@ -34,12 +57,9 @@ std::expected<std::string, Error> read_text_file(const std::string& path, std::s
 
 std::expected<void, Error> replace_text_file(const std::string& path, std::string_view text) {
   const std::string draft = path + ".new";
-  const Fd fd(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
+  const Fd fd = open_file(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
   if (!fd) return std::unexpected(Error::last("write " + draft));
-  const ssize_t written = ::write(fd.get(), text.data(), text.size());
-  if (written != static_cast<ssize_t>(text.size())) {
-    return std::unexpected(Error{"write " + draft, written < 0 ? errno : ENOSPC});
-  }
+  if (const auto written = write_all(fd.get(), text, draft); !written) return written;
   if (::rename(draft.c_str(), path.c_str()) != 0) {
     return std::unexpected(Error::last("replace " + path));
   }

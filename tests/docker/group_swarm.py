@@ -182,7 +182,12 @@ def back_by_tag(lab):
         until("the old image on every node", UPDATE_S, all_run(lab, lab.image))
     seen = gaps(lab, update)
     every_node_answers(lab)
-    lab.node("stack", "rm", STACK)
-    until("nothing left of the stack", 60, lambda: not lab.node("service", "ls", "-q")
-          and not lab.node("network", "ls", "-q", "--filter", f"label=com.docker.stack.namespace={STACK}"))
+
+    # Docker removes the services without waiting for their tasks, and refuses the network of one that still
+    # runs: the same command again does the rest.
+    def is_gone():
+        lab.node("stack", "rm", STACK)
+        return (not lab.node("service", "ls", "-q")
+                and not lab.node("network", "ls", "-q", "--filter", f"label=com.docker.stack.namespace={STACK}"))
+    until("nothing left of the stack", 60, is_gone)
     return told(seen)
