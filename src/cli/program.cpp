@@ -106,6 +106,15 @@ int query(const CommandLine& line) {
   return run_query(options);
 }
 
+int ca(const CommandLine& line) {
+  auto options = line.ca;
+  const auto sources = read_sources(line).value_or(config::Sources{});
+  const auto settings = config::load_what_is_good(sources);
+  options.uid = settings.server.uid;
+  options.gid = settings.server.gid;
+  return run_ca(options);
+}
+
 int print_version() {
   print(fmt::format("ntp-server {} ({}, {})\n", kVersion, kCompiler, kMachine));
   return EX_OK;
@@ -125,6 +134,8 @@ int run_command(const CommandLine& line) {
       return check(line);
     case Command::config_show:
       return show(line);
+    case Command::ca:
+      return ca(line);
     case Command::version:
       return print_version();
     case Command::help:

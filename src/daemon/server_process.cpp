@@ -17,6 +17,7 @@
 #include "control/report.h"
 #include "control/status_json.h"
 #include "daemon/health_channel.h"
+#include "daemon/ke_link.h"
 #include "daemon/log.h"
 #include "daemon/privileges.h"
 #include "daemon/self_probe.h"
@@ -69,6 +70,7 @@ class ServerProcess {
         plan_(worker_plan(settings_)),
         workers_(served_, plan_),
         timekeeper_(served_, log_, time_settings(settings_), os::measure_precision()),
+        ke_(loop_, log_),
         probe_(loop_, served_, workers_) {}
 
   int run();
@@ -105,6 +107,7 @@ class ServerProcess {
   Workers::Plan plan_;
   Workers workers_;
   Timekeeper timekeeper_;
+  KeLink ke_;
   SelfProbe probe_;
   std::optional<HealthChannel> health_;
   std::optional<http::Server> http_;
@@ -123,6 +126,7 @@ class ServerProcess {
 std::expected<void, StartFailure> ServerProcess::bind() {
   os::raise_bind_capability();
   os::make_runtime_directory(settings_.server.uid, settings_.server.gid);
+  if (auto bound = ke_.bind(settings_.nts, plan_.uid); !bound) return bound;
   if (const auto fds = os::take_listen_fds(); !fds.empty()) {
     socket_activated_ = true;
     return workers_.adopt(fds);
@@ -151,6 +155,9 @@ void ServerProcess::greet() const {
       log_.warning(fmt::format("UDP {} is shared with {}: it answers until it ends",
                                to_string(endpoint), owner));
     }
+  }
+  for (const Endpoint& endpoint : ke_.listening()) {
+    log_.info("NTS key establishment", {{"address", to_string(endpoint)}});
   }
 }
 
@@ -336,6 +343,7 @@ control::Report ServerProcess::report() const {
   report.listening = workers_.listening();
   report.workers = plan_.per_endpoint > 0 ? static_cast<int>(workers_.all().size()) : 0;
   report.workers_stalled = workers_.stalled(report.raw_now);
+  if (ke_.enabled()) report.ke = ke_.view();
   report.ready_max_error_s = seconds(settings_.http.max_error);
   report.reloads = reloads_;
   report.reload_errors = reload_errors_;
@@ -437,6 +445,7 @@ void ServerProcess::apply(config::Settings next) {
     if (option->reloadable) continue;
     log_.warning(fmt::format("{} has changed: a restart is needed for it", option->key));
   }
+  ke_.look_again();
   ++reloads_;
   log_.info("configuration reloaded");
 }
@@ -446,8 +455,10 @@ void ServerProcess::stop() {
   log_.info("stopping: answering what has arrived");
   http_.reset();
   health_.reset();
+  ke_.begin_stop();
   workers_.stop();
   timekeeper_.stop();
+  ke_.finish_stop();
   const auto totals = workers_.totals();
   log_.info("stopped", {{"received", fmt::to_string(totals.received)},
                         {"replies", fmt::to_string(totals.replies)}});
@@ -457,6 +468,7 @@ std::expected<void, StartFailure> ServerProcess::start() {
   if (auto bound = bind(); !bound) return bound;
   greet();
   if (auto given_up = give_up_privileges(settings_, log_); !given_up) return given_up;
+  if (auto started = ke_.start(); !started) return started;  // forks: no thread may be there yet
   return start_threads();
 }
 
@@ -470,6 +482,7 @@ int ServerProcess::run() {
     log_.error(started.error().text);
     return started.error().exit_code;
   }
+  ke_.watch();
   open_health_channel(Try::first);
   arm_housekeeping();
   open_http(Try::first);

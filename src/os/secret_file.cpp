@@ -121,8 +121,8 @@ std::expected<SecretText, std::string> read_secret_file(const std::string& path,
 }
 
 std::expected<void, std::string> create_secret_file(const std::string& path,
-                                                    const std::string& text) {
-  const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+                                                    const std::string& text, std::uint32_t mode) {
+  const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!fd) return std::unexpected(failed("create " + path, errno));
   auto written = write_all(path, fd.get(), text);
   if (!written) {
@@ -134,10 +134,10 @@ std::expected<void, std::string> create_secret_file(const std::string& path,
 }
 
 std::expected<void, std::string> replace_secret_file(const std::string& path,
-                                                     const std::string& text) {
+                                                     const std::string& text, std::uint32_t mode) {
   const std::string beside = path + ".new";
   ::unlink(beside.c_str());  // of a predecessor that was killed
-  if (auto created = create_secret_file(beside, text); !created) return created;
+  if (auto created = create_secret_file(beside, text, mode); !created) return created;
   if (::rename(beside.c_str(), path.c_str()) != 0) {
     const int code = errno;
     ::unlink(beside.c_str());

@@ -28,11 +28,13 @@ std::expected<SecretText, std::string> read_secret_file(const std::string& path,
 // Creates `path`, which must not exist, for our eyes only (0600), and waits until it is on the
 // disk.
 std::expected<void, std::string> create_secret_file(const std::string& path,
-                                                    const std::string& text);
+                                                    const std::string& text,
+                                                    std::uint32_t mode = 0600);
 // The same in place of whatever stands there: the old text or the new one, never a part, even over
 // a loss of power.
 std::expected<void, std::string> replace_secret_file(const std::string& path,
-                                                     const std::string& text);
+                                                     const std::string& text,
+                                                     std::uint32_t mode = 0600);
 
 // What tells one state of a file from another, symbolic links followed: writing, renaming over it
 // and swapping a link each change it. All zero where there is none.
