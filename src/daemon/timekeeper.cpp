@@ -178,6 +178,7 @@ void Timekeeper::report_client() {
   if (told_state_ == decision.state && told_leader_ == decision.leader) return;
   told_state_ = decision.state;
   told_leader_ = decision.leader;
+  publish_sources();  // who looks must not be told less than what is served
   const auto name = clock::kClockStateNames[static_cast<std::size_t>(decision.state)];
   if (decision.synchronised) {
     log_.info(fmt::format("{} to the sources: {}", name, decision.reason),

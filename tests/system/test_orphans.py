@@ -76,7 +76,8 @@ class Orphans(unittest.TestCase):
                 return None
             leader, reply = leaders[0]
             # Two may have begun to lead at once: then one of them is about to follow the other.
-            if any(self.status(s)["clock"]["leader"] != (None if s is leader else address_of(leader) + ":123") for s in servers):
+            clocks = {s: self.status(s)["clock"] for s in servers}
+            if any((c["state"], c["leader"]) != ("orphan", None if s is leader else address_of(leader) + ":123") for s, c in clocks.items()):
                 return None
             offset = reply.time - reply.received
             for other in replies:
@@ -89,7 +90,8 @@ class Orphans(unittest.TestCase):
     def is_called_orphan(self, servers, leader, address_of=lambda server: server.address):
         for server in servers:
             status = self.status(server)
-            self.assertEqual((status["clock"]["state"], status["system"]["synchronised"], status["system"]["error_bound_s"]), ("orphan", False, None))
+            self.assertEqual((status["clock"]["state"], status["system"]["synchronised"], status["system"]["error_bound_s"]), ("orphan", False, None),
+                             f"{server.address}: {status['clock']}")
             self.assertIn("the time of an orphan is served", status["ready"]["why"])
             metrics = server.get("/metrics", host=server.address)[1]
             self.assertIn('ntp_clock_state{state="orphan"} 1\n', metrics)
