@@ -25,6 +25,8 @@ enum class KeOutcome : std::uint8_t {
   tls_alert,         // TLS: it refused us; it does not trust the certificate, for example
   bad_request,       // records that RFC 8915 forbids: answered with error 1
   unknown_critical,  // a critical record that nobody here knows: answered with error 0
+  no_protocol,       // nothing but protocols that are not NTPv4: answered with an empty list
+  no_aead,           // no algorithm in common: answered with an empty list
   internal_error,    // we could not: answered with error 2
   broken_off,        // ended before it had asked
   idle,              // two seconds without an octet
@@ -32,22 +34,11 @@ enum class KeOutcome : std::uint8_t {
   evicted,           // the idlest of too many
   rate_limited,      // too many from its network
 };
-inline constexpr std::array<std::string_view, 16> kKeOutcomeNames = {"ok",
-                                                                     "no_alpn",
-                                                                     "wrong_alpn",
-                                                                     "tls_version",
-                                                                     "tls_no_agreement",
-                                                                     "not_tls",
-                                                                     "tls_malformed",
-                                                                     "tls_alert",
-                                                                     "bad_request",
-                                                                     "unknown_critical",
-                                                                     "internal_error",
-                                                                     "broken_off",
-                                                                     "idle",
-                                                                     "too_slow",
-                                                                     "evicted",
-                                                                     "rate_limited"};
+inline constexpr std::array<std::string_view, 18> kKeOutcomeNames = {
+    "ok",          "no_alpn",       "wrong_alpn",     "tls_version", "tls_no_agreement",
+    "not_tls",     "tls_malformed", "tls_alert",      "bad_request", "unknown_critical",
+    "no_protocol", "no_aead",       "internal_error", "broken_off",  "idle",
+    "too_slow",    "evicted",       "rate_limited"};
 inline constexpr std::size_t kKeOutcomes = kKeOutcomeNames.size();
 static_assert(kKeOutcomes == static_cast<std::size_t>(KeOutcome::rate_limited) + 1);
 

@@ -139,7 +139,7 @@ TEST(StatusJson, TellsOfNts) {
   EXPECT_EQ(nts["restarts"], 2);
   EXPECT_EQ(nts["open"], 33);
   EXPECT_EQ(nts["outcomes"]["ok"], 100);
-  EXPECT_EQ(nts["outcomes"]["rate_limited"], 115);
+  EXPECT_EQ(nts["outcomes"]["rate_limited"], 117);
   EXPECT_EQ(nts["certificate"]["valid_until"], "2026-11-23T01:19:25.123456789Z");
   EXPECT_EQ(nts["certificate"]["expires_in_s"], 3600.0);
   EXPECT_EQ(nts["certificate"]["problem"], "server.key: it is empty");

@@ -13,9 +13,10 @@ std::expected<os::SecretText, std::string> read_cookie_secret(const std::string&
   if (text.size() >= kLeastSecret) return secret;
   const std::size_t size = text.size();
   os::wipe(text);
-  return std::unexpected(fmt::format(
-      "{}: it holds {} octets, and a secret needs at least {}; make one with `openssl rand -hex 32`",
-      path, size, kLeastSecret));
+  return std::unexpected(
+      fmt::format("{}: it holds {} octets, and a secret needs at least {}; make one with `openssl "
+                  "rand -hex 32`",
+                  path, size, kLeastSecret));
 }
 
 }  // namespace ntp::daemon

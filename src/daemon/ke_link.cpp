@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -18,6 +19,7 @@
 namespace ntp::daemon {
 namespace {
 
+constexpr std::uint16_t kNtpPort = 123;
 constexpr int kMostMessages = 64;  // in a turn: a process that has gone mad must not keep us busy
 constexpr std::chrono::seconds kFirstPause{1};
 constexpr std::chrono::minutes kLongestPause{1};
@@ -38,6 +40,7 @@ int exit_code(int code) { return code == EACCES || code == EPERM ? EX_NOPERM : E
 KeLink::~KeLink() { child_.channel.reset(); }
 
 std::expected<void, StartFailure> KeLink::bind(const config::NtsSettings& settings,
+                                               const std::vector<Endpoint>& ntp,
                                                std::uint32_t uid) {
   if (!settings.enabled()) return {};
   auto bound = ke::bind_all(settings.listen, settings.listen_is_default, uid);
@@ -47,6 +50,9 @@ std::expected<void, StartFailure> KeLink::bind(const config::NtsSettings& settin
   }
   listeners_ = std::move(*bound);
   plan_ = {.certificate = settings.certificate, .key = settings.key};
+  // Clients take the usual port unless they are told another.
+  const bool usual = std::ranges::any_of(ntp, [](const Endpoint& e) { return e.port == kNtpPort; });
+  if (!usual && ntp.front().port != 0) plan_.ntp_port = ntp.front().port;
   for (const os::Fd& listener : listeners_) plan_.listeners.push_back(listener.get());
   return {};
 }

@@ -16,6 +16,7 @@
 #include "control/metrics.h"
 #include "control/report.h"
 #include "control/status_json.h"
+#include "daemon/cookie_keys.h"
 #include "daemon/health_channel.h"
 #include "daemon/ke_link.h"
 #include "daemon/log.h"
@@ -31,6 +32,7 @@
 #include "os/poll_loop.h"
 #include "os/port_owner.h"
 #include "os/privileges.h"
+#include "os/random.h"
 #include "os/systemd.h"
 #include "os/udp_socket.h"
 #include "os/unix_socket.h"
@@ -44,6 +46,7 @@ namespace {
 constexpr std::chrono::milliseconds kLongestWait{250};
 constexpr std::chrono::seconds kLongestWaitAlone{1};
 constexpr std::chrono::seconds kNeighbourLook{1};
+constexpr std::chrono::seconds kCookieKeys{1};
 constexpr std::chrono::seconds kRetry{5};  // of a health channel or HTTP that could not be had
 constexpr std::chrono::minutes kSharedAtMost{5};        // before a neighbour on our port is a fault
 constexpr std::chrono::milliseconds kProbeMargin{200};  // to answer before the asker gives up
@@ -70,6 +73,8 @@ class ServerProcess {
         plan_(worker_plan(settings_)),
         workers_(served_, plan_),
         timekeeper_(served_, log_, time_settings(settings_), os::measure_precision()),
+        cookie_keys_(settings_.nts, state_directory(settings_.clock.state_directory), log_,
+                     random_),
         ke_(loop_, log_),
         probe_(loop_, served_, workers_) {}
 
@@ -88,6 +93,7 @@ class ServerProcess {
   void arm_housekeeping();
   void housekeeping();
   std::chrono::nanoseconds longest_wait() const;
+  void look_at_cookie_keys();
   void print_requests();
   void tell_suppressed(const control::LogLimiter::Permit& permit) const;
   void answer_health(const HealthQuestion& question, const HealthChannel::Answer& answer);
@@ -107,6 +113,8 @@ class ServerProcess {
   Workers::Plan plan_;
   Workers workers_;
   Timekeeper timekeeper_;
+  os::KernelRandom random_;
+  CookieKeyKeeper cookie_keys_;
   KeLink ke_;
   SelfProbe probe_;
   std::optional<HealthChannel> health_;
@@ -126,7 +134,8 @@ class ServerProcess {
 std::expected<void, StartFailure> ServerProcess::bind() {
   os::raise_bind_capability();
   os::make_runtime_directory(settings_.server.uid, settings_.server.gid);
-  if (auto bound = ke_.bind(settings_.nts, plan_.uid); !bound) return bound;
+  if (auto bound = ke_.bind(settings_.nts, settings_.server.listen, plan_.uid); !bound)
+    return bound;
   if (const auto fds = os::take_listen_fds(); !fds.empty()) {
     socket_activated_ = true;
     return workers_.adopt(fds);
@@ -256,6 +265,9 @@ void ServerProcess::arm_housekeeping() {
       log_.info("UDP " + to_string(endpoint) + " is no longer shared");
     }
   });
+  if (ke_.enabled()) {
+    loop_.every(kCookieKeys, [this](RawTime) { look_at_cookie_keys(); });
+  }
   if (const auto interval = os::watchdog_interval()) {
     loop_.every(*interval, [this](RawTime) {
       const RawTime now = loop_.now();
@@ -270,6 +282,16 @@ void ServerProcess::housekeeping() {
   const bool serving = server::is_serving(state, loop_.now());
   served_once_ = served_once_ || serving;
   print_requests();
+}
+
+void ServerProcess::look_at_cookie_keys() {
+  const auto state = served_.state.read();
+  const Instant now = os::now();
+  const CookieKeyKeeper::Time time{
+      .raw = now.raw,
+      .real = state.own_clock ? state.map(now.raw) : now.real,
+      .known = state.synchronised && server::is_serving(state, now.raw)};
+  if (cookie_keys_.look(time)) ke_.use({cookie_keys_.sealing_key()});
 }
 
 void ServerProcess::print_requests() {
@@ -343,7 +365,11 @@ control::Report ServerProcess::report() const {
   report.listening = workers_.listening();
   report.workers = plan_.per_endpoint > 0 ? static_cast<int>(workers_.all().size()) : 0;
   report.workers_stalled = workers_.stalled(report.raw_now);
-  if (ke_.enabled()) report.ke = ke_.view();
+  if (ke_.enabled()) {
+    report.ke = ke_.view();
+    report.ke->keys = cookie_keys_.where();
+    report.ke->keys_problem = cookie_keys_.problem();
+  }
   report.ready_max_error_s = seconds(settings_.http.max_error);
   report.reloads = reloads_;
   report.reload_errors = reload_errors_;
@@ -446,6 +472,7 @@ void ServerProcess::apply(config::Settings next) {
     log_.warning(fmt::format("{} has changed: a restart is needed for it", option->key));
   }
   ke_.look_again();
+  cookie_keys_.look_again();
   ++reloads_;
   log_.info("configuration reloaded");
 }
@@ -458,6 +485,7 @@ void ServerProcess::stop() {
   ke_.begin_stop();
   workers_.stop();
   timekeeper_.stop();
+  cookie_keys_.keep();
   ke_.finish_stop();
   const auto totals = workers_.totals();
   log_.info("stopped", {{"received", fmt::to_string(totals.received)},
@@ -483,6 +511,7 @@ int ServerProcess::run() {
     return started.error().exit_code;
   }
   ke_.watch();
+  if (ke_.enabled()) look_at_cookie_keys();
   open_health_channel(Try::first);
   arm_housekeeping();
   open_http(Try::first);

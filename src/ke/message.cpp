@@ -13,9 +13,16 @@ constexpr std::size_t kLongestProblem = 300;
 static_assert(kLongestText + 16 <= kMessageSize);
 static_assert(kLongestSubject + kLongestProblem + 32 <= kMessageSize);
 
+template <typename T, typename... Kinds>
+constexpr std::uint8_t place_of(const std::variant<Kinds...>*) {
+  std::uint8_t place = 0;
+  static_cast<void>(((std::is_same_v<T, Kinds> || (++place, false)) || ...));
+  return place;
+}
+
 template <typename T>
 constexpr std::uint8_t kind_of() {
-  return static_cast<std::uint8_t>(Message(T{}).index());
+  return place_of<T>(static_cast<const Message*>(nullptr));
 }
 
 bool is_printable(char c) { return c >= 0x20 && c <= 0x7e; }
@@ -45,8 +52,8 @@ RealTime get_time(ByteReader& in) {
 }
 
 void put(ByteWriter& out, const SealingKey& m) {
-  out.write(m.epoch);
-  for (const std::byte octet : m.key) out.write(std::to_integer<std::uint8_t>(octet));
+  out.write(m.key.epoch);
+  for (const std::byte octet : m.key.key.view()) out.write(std::to_integer<std::uint8_t>(octet));
 }
 void put(ByteWriter&, const LookAgain&) {}
 void put(ByteWriter&, const Started&) {}
@@ -70,8 +77,9 @@ void put(ByteWriter& out, const Told& m) {
 }
 
 Message get_sealing_key(ByteReader& in) {
-  SealingKey m{.epoch = in.read<std::uint32_t>()};
-  std::ranges::copy(in.take(m.key.size()), m.key.begin());
+  SealingKey m;
+  m.key.epoch = in.read<std::uint32_t>();
+  m.key.key.assign(in.take(nts::kCookieKeySize));
   return m;
 }
 

@@ -14,20 +14,21 @@
 #include <variant>
 
 #include "control/ke_view.h"
+#include "nts/cookie.h"
 
 namespace ntp::ke {
 
 inline constexpr std::size_t kMessageSize = 512;
 inline constexpr std::size_t kLongestText = 400;
-inline constexpr std::size_t kKeySize = 32;  // of the keys that cookies are sealed with
 using MessageBytes = std::array<std::byte, kMessageSize>;
 
 // To the process: what cookies are to be sealed with from now on.
 struct SealingKey {
-  std::uint32_t epoch = 0;
-  std::array<std::byte, kKeySize> key{};
+  nts::CookieKey key{};
 
-  friend bool operator==(const SealingKey&, const SealingKey&) = default;
+  friend bool operator==(const SealingKey& a, const SealingKey& b) noexcept {
+    return a.key.epoch == b.key.epoch && a.key.key == b.key.key;
+  }
 };
 // To the process: look at the files again (SIGHUP).
 struct LookAgain {

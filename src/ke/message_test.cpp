@@ -12,8 +12,12 @@ control::KeCounters some_counters() {
 }
 
 std::vector<Message> examples() {
-  SealingKey key{.epoch = 0xdeadbeef};
-  for (std::size_t i = 0; i < key.key.size(); ++i) key.key[i] = static_cast<std::byte>(200 + i);
+  SealingKey key;
+  key.key.epoch = 0xdeadbeef;
+  int number = 200;
+  for (std::byte& octet : key.key.key.resize(nts::kCookieKeySize)) {
+    octet = static_cast<std::byte>(number++);
+  }
   const control::KeCertificate certificate{.loaded = true,
                                            .valid_from = RealTime(std::chrono::seconds(-5)),
                                            .valid_until = RealTime(std::chrono::days(30000)),

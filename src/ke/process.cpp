@@ -65,7 +65,7 @@ void close_all_but(std::vector<int> kept) {
 
 // THE PLACE WHERE THE PROCESS ENTERS ITS SANDBOX. Everything that it has is open by now: the
 // channel, the listeners, epoll; the files have been read once. From here on it needs
-//  - calls: accept4, recvfrom, sendto, shutdown, listen, close, epoll_ctl, epoll_wait,
+//  - calls: accept4, recvfrom, sendto, setsockopt, shutdown, listen, close, epoll_ctl, epoll_wait,
 //    clock_gettime, getrandom, brk, mmap, munmap, madvise, futex, rt_sigreturn, exit_group, and to
 //    load certificates again: openat, fstat, fstatfs, newfstatat, read;
 //  - files, to read: the directories of Plan::certificate and Plan::key (renewal by rename and by

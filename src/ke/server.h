@@ -20,6 +20,7 @@ struct Plan {
   std::vector<int> listeners{};  // bound TCP sockets (ke/listen.h)
   std::string certificate{};
   std::string key{};
+  std::uint16_t ntp_port = 123;  // where clients are to ask for the time
 };
 
 inline constexpr std::chrono::seconds kDeadline{5};  // of a connection as a whole
@@ -78,7 +79,7 @@ class Server {
   std::vector<int> listeners_;
   int channel_;
   CertificateFiles files_;
-  std::optional<SealingKey> key_;
+  Mint mint_;
   Door door_;
   os::Fd epoll_;
   std::unordered_map<Id, Connection> connections_;

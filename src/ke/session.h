@@ -8,15 +8,27 @@
 #include <vector>
 
 #include "control/ke_view.h"
-#include "ke/message.h"
+#include "crypto/random_stream.h"
+#include "nts/cookie.h"
+#include "nts/ke_server.h"
 #include "tls/server_connection.h"
 
 namespace ntp::ke {
 
+// What cookies are made with. One for the whole process; the sealer is replaced when its epoch
+// ends.
+struct Mint {
+  explicit Mint(const crypto::RandomStream::Seed& seed) : random(seed) {}
+
+  std::optional<nts::CookieSealer> sealer{};
+  crypto::RandomStream random;
+  std::uint16_t ntp_port = 123;  // where clients are to ask for the time
+};
+
 // feed() what arrives, send what is pending(), until there is an outcome and nothing is pending.
 class Session {
  public:
-  Session(const tls::ServerContext& context, const SealingKey& key);
+  Session(const tls::ServerContext& context, Mint& mint);
 
   void feed(std::span<const std::byte> octets);
 
@@ -30,12 +42,15 @@ class Session {
 
  private:
   void take_records();
-  void answer();
+  void answer(nts::KeServer::Step step);
+  control::KeOutcome write_cookies();
+  void say(std::span<const std::byte> octets);
   void finish(control::KeOutcome outcome);
   void collect();
 
   tls::ServerConnection tls_;
-  SealingKey key_;
+  Mint& mint_;
+  nts::KeServer machine_;
   std::vector<std::byte> out_;
   std::size_t sent_ = 0;
   std::optional<control::KeOutcome> outcome_;
