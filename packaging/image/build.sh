@@ -23,8 +23,13 @@ mkdir -p "$root/etc/ntp-server/conf.d" "$root/usr/share" "$root/var/lib" "$root/
 # The licences of what is handed out: ours, and those of the libraries beside it and compiled in.
 licences="$root/usr/share/doc"
 install -D -m 644 LICENSE "$licences/ntp-server/LICENSE"
-for package in libc6 libgcc-s1 libstdc++6 tzdata libcli11-dev libfmt-dev libtomlplusplus-dev nettle-dev nlohmann-json3-dev; do
+for package in libc6 libgcc-s1 libstdc++6 tzdata libcli11-dev libfmt-dev libssl-dev libtomlplusplus-dev nettle-dev nlohmann-json3-dev; do
   install -D -m 644 "/usr/share/doc/$package/copyright" "$licences/$package/copyright"
+done
+# What OpenSSL needs in its turn, where it does (Debian 13).
+for pair in libz.so.1:zlib1g libzstd.so.1:libzstd1; do
+  [ ! -e "$root/lib/$target_triplet/${pair%%:*}" ] ||
+    install -D -m 644 "/usr/share/doc/${pair#*:}/copyright" "$licences/${pair#*:}/copyright"
 done
 
 # getaddrinfo reads these; the sources "files" and "dns" are part of libc itself.
