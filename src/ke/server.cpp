@@ -40,10 +40,10 @@ DoorLimits limits(std::size_t listeners) {
   DoorLimits limits;
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return limits;
-  files.rlim_cur = files.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &files);
+  const rlimit all{.rlim_cur = files.rlim_max, .rlim_max = files.rlim_max};
+  if (::setrlimit(RLIMIT_NOFILE, &all) == 0) files = all;
   const std::size_t taken = kDescriptorsForOthers + listeners;
-  const std::size_t most = files.rlim_max > taken ? files.rlim_max - taken : 1;
+  const std::size_t most = files.rlim_cur > taken ? files.rlim_cur - taken : 1;
   limits.total = std::min(limits.total, most);
   return limits;
 }
