@@ -27,6 +27,7 @@ for package in libc6 libgcc-s1 libstdc++6 tzdata libcli11-dev libfmt-dev libssl-
   libzstd-dev nettle-dev nlohmann-json3-dev zlib1g-dev; do
   install -D -m 644 "/usr/share/doc/$package/copyright" "$licences/$package/copyright"
 done
+
 # getaddrinfo reads these; the sources "files" and "dns" are part of libc itself.
 printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"
 printf 'root:x:0:0:root:/:/sbin/nologin\nntp:x:65532:65532:ntp-server:/var/lib/ntp-server:/sbin/nologin\n' >"$root/etc/passwd"
