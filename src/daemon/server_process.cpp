@@ -20,6 +20,7 @@
 #include "daemon/log.h"
 #include "daemon/privileges.h"
 #include "daemon/self_probe.h"
+#include "daemon/symmetric_key_file.h"
 #include "daemon/time_settings.h"
 #include "daemon/timekeeper.h"
 #include "daemon/workers.h"
@@ -95,6 +96,7 @@ class ServerProcess {
   void reload();
   void refuse(const std::string& why, std::string_view refusal);
   void apply(config::Settings next);
+  void use_symmetric_keys(SymmetricKeyFile file);
   void stop();
 
   config::Settings settings_;
@@ -392,6 +394,8 @@ void ServerProcess::apply(config::Settings next) {
     return refuse("clock.steer = \"system\" needs CAP_SYS_TIME, which was given up at the start",
                   "cannot be served without a restart");
   }
+  auto keys = read_symmetric_keys(next.server.keys_file);
+  if (!keys) return refuse(keys.error(), "cannot be served");
   const bool http_moved = next.http.listen != settings_.http.listen;
   if (http_moved && next.http.listen) {
     // The same port on another address can only be had once the old one is given up.
@@ -419,6 +423,7 @@ void ServerProcess::apply(config::Settings next) {
       log_.always("Local socket:  " + guide_form(endpoint));
     }
   }
+  use_symmetric_keys(std::move(*keys));
   const bool health_moved = next.health_socket != settings_.health_socket;
   settings_ = std::move(next);
   log_.configure(settings_.log);
@@ -441,6 +446,11 @@ void ServerProcess::apply(config::Settings next) {
   log_.info("configuration reloaded");
 }
 
+void ServerProcess::use_symmetric_keys(SymmetricKeyFile file) {
+  for (const std::string& warning : file.warnings) log_.warning(warning);
+  workers_.set_symmetric_keys(std::move(file.keys));
+}
+
 void ServerProcess::stop() {
   os::notify_systemd("STOPPING=1");
   log_.info("stopping: answering what has arrived");
@@ -457,6 +467,10 @@ std::expected<void, StartFailure> ServerProcess::start() {
   if (auto bound = bind(); !bound) return bound;
   greet();
   if (auto given_up = give_up_privileges(settings_, log_); !given_up) return given_up;
+  // As whom we serve, so that a reload will not find out that we may not read them.
+  auto keys = read_symmetric_keys(settings_.server.keys_file);
+  if (!keys) return std::unexpected(StartFailure{keys.error(), EX_NOINPUT});
+  use_symmetric_keys(std::move(*keys));
   return start_threads();
 }
 
