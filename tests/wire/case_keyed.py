@@ -115,6 +115,37 @@ def authenticator(before, key=C2S, nonce=b"\x6e" * 16, plaintext=b"", padding=0)
                  + padded(nonce) + padded(sealed) + bytes(padding))
 
 
+def fields_of(octets):
+    """(type, body) of each field, or None where they are none."""
+    found = []
+    while octets:
+        size = int.from_bytes(octets[2:4], "big")
+        if size < 16 or size % 4 or size > len(octets):
+            return None
+        found.append((int.from_bytes(octets[:2], "big"), octets[4:size]))
+        octets = octets[size:]
+    return found
+
+
+def cookies_of(reply, before):
+    """The fresh cookies of a sealed reply whose authenticator stands at `before`, or None: the seal is
+    wrong, or a cookie that is none of ours."""
+    (kind, body), = fields_of(reply[before:]) or [(0, b"")]
+    nonce, sealed = (int.from_bytes(body[i:i + 2], "big") for i in (0, 2))
+    start = 4 + len(padded(bytes(nonce)))
+    if kind != 0x0404 or any(body[start + len(padded(bytes(sealed))):]):
+        return None
+    plain = siv.unseal(S2C, [reply[:before], body[4:4 + nonce]], body[start:start + sealed])
+    inside = None if plain is None else fields_of(plain)
+    if not inside or any(field_type != 0x0204 for field_type, _ in inside):
+        return None
+    for _, one in inside:
+        key = cookie_key(SECRET, int.from_bytes(one[:4], "big"))
+        if siv.unseal(key, [one[:4], one[4:20]], one[20:]) != b"\0\x0f\0\0" + C2S + S2C:
+            return None
+    return [one for _, one in inside]
+
+
 class NtsCases:
     """Each group of rows of CONFORMANCE's table "NTS packets", for one epoch."""
 
