@@ -11,9 +11,10 @@ namespace {
 
 TEST(Options, HaveTheDefaultsThatTheSettingsStructsState) {
   // Two places name the defaults: the table, for people, and settings.h, for tests that make a
-  // Settings of their own. server.listen and http.listen have none in settings.h.
+  // Settings of their own. The addresses to listen on have none in settings.h.
   Settings plain;
   plain.server.listen = defaults().server.listen;
+  plain.nts.listen = defaults().nts.listen;
   plain.http.listen = defaults().http.listen;
   EXPECT_EQ(plain, defaults());
 }
@@ -42,6 +43,12 @@ TEST(Options, HaveTheDefaultsThatTheDocumentsPromise) {
       {"clock.step_threshold", R"("500ms")"},
       {"clock.step_updates", "3"},
       {"clock.max_change", R"("1000s")"},
+      {"nts.certificate", R"("")"},
+      {"nts.key", R"("")"},
+      {"nts.listen", R"(["0.0.0.0:4460", "[::]:4460"])"},
+      {"nts.cookie_secret_file", R"("")"},
+      {"nts.cookie_secret_previous_file", R"("")"},
+      {"nts.rotation", R"("86400s")"},
       {"http.listen", R"("127.0.0.1:9559")"},
       {"http.max_error", R"("100ms")"},
       {"health.socket", R"("")"},
@@ -71,8 +78,8 @@ TEST(Options, AreNamedAndDescribedCompletely) {
   EXPECT_TRUE(names.contains("NTP_SERVER_SERVER_STRATUM"));
   EXPECT_TRUE(names.contains("NTP_SERVER_HOST_CLOCK_MAX_ROOT_DISTANCE"));
   EXPECT_EQ(find_option("server.weather"), nullptr);
-  EXPECT_EQ(sections(), (std::vector<std::string_view>{"server", "host_clock", "clock", "http",
-                                                       "health", "log"}));
+  EXPECT_EQ(sections(), (std::vector<std::string_view>{"server", "host_clock", "clock", "nts",
+                                                       "http", "health", "log"}));
 }
 
 TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
@@ -100,6 +107,12 @@ TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
       {"clock.step_threshold", "600ms"},
       {"clock.step_updates", "-1"},
       {"clock.max_change", "0s"},
+      {"nts.certificate", "/etc/ntp-server/server.crt"},
+      {"nts.key", "/etc/ntp-server/server.key"},
+      {"nts.listen", "192.0.2.1"},
+      {"nts.cookie_secret_file", "/run/secrets/cookies"},
+      {"nts.cookie_secret_previous_file", "/run/secrets/cookies-before"},
+      {"nts.rotation", "3600s"},
       {"http.listen", "off"},
       {"http.max_error", "300ms"},
       {"health.socket", "/run/x"},

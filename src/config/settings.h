@@ -57,6 +57,21 @@ struct ClockSettings {
   friend bool operator==(const ClockSettings&, const ClockSettings&) = default;
 };
 
+// NTS (RFC 8915) for clients: on where there is a certificate.
+struct NtsSettings {
+  std::string certificate;  // paths; empty: NTS is off
+  std::string key;
+  std::vector<Endpoint> listen;  // TCP, for key establishment; never empty
+  bool listen_is_default = true;
+  std::string cookie_secret_file;  // empty: keys of this node's own
+  std::string cookie_secret_previous_file;
+  std::chrono::nanoseconds rotation{std::chrono::hours(24)};
+
+  bool enabled() const noexcept { return !certificate.empty(); }
+
+  friend bool operator==(const NtsSettings&, const NtsSettings&) = default;
+};
+
 struct HttpSettings {
   std::optional<Endpoint> listen;  // empty: off
   std::chrono::nanoseconds max_error{std::chrono::milliseconds(100)};
@@ -76,6 +91,7 @@ struct Settings {
   ServerSettings server;
   HostClockSettings host_clock;
   ClockSettings clock;
+  NtsSettings nts;
   HttpSettings http;
   std::string health_socket;  // "off", or empty: the first usable place, see os/unix_socket.h
   LogSettings log;

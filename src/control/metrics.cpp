@@ -288,6 +288,35 @@ void write_packets(Exposition& out, const Totals& totals) {
                 static_cast<double>(totals.latency_sum_ns) / 1e9);
 }
 
+void write_nts(Exposition& out, const Report& report) {
+  const KeView& ke = *report.ke;
+  out.gauge("ntp_nts_ke_up", "1 while the process of NTS key establishment runs, 0 otherwise.",
+            ke.up ? 1 : 0);
+  out.counter("ntp_nts_ke_restarts_total", "Times that it had to be started again.", ke.restarts);
+  out.counter("ntp_nts_ke_connections_total", "Connections accepted.", ke.counters.accepted);
+  out.family("ntp_nts_ke_handshakes_total", "counter",
+             "Connections that ended, by outcome; ok: cookies were handed out.");
+  for (std::size_t i = 0; i < kKeOutcomes; ++i) {
+    out.sample(ke.counters.outcomes[i], {{"outcome", kKeOutcomeNames[i]}});
+  }
+  out.counter("ntp_nts_ke_accept_errors_total",
+              "Connections that had to wait because no descriptor or no memory was to be had.",
+              ke.counters.accept_errors);
+  out.gauge("ntp_nts_ke_connections_open", "Connections that are open.", ke.counters.open);
+  out.gauge("ntp_nts_certificate_loaded",
+            "1 while there is a certificate to show, 0 otherwise: then there are no handshakes.",
+            ke.certificate.loaded ? 1 : 0);
+  out.gauge("ntp_nts_certificate_problem",
+            "1 while the files of the certificate and its key cannot be used as they are.",
+            ke.certificate.problem.empty() ? 0 : 1);
+  if (!ke.certificate.loaded) return;
+  out.gauge("ntp_nts_certificate_expiry_timestamp_seconds",
+            "When the first certificate of the chain ends, in Unix time.",
+            seconds(ke.certificate.valid_until.time_since_epoch()));
+  out.gauge("ntp_nts_certificate_expires_in_seconds", "Until then; negative once it is over.",
+            seconds(ke.certificate.valid_until - report.now));
+}
+
 void write_process(Exposition& out, const Report& report) {
   out.family("ntp_server_build_info", "gauge", "Always 1; the label tells the version.");
   out.sample(1, {{"version", report.version}});
@@ -309,6 +338,7 @@ std::string metrics(const Report& report) {
   write_host(out, report);
   if (report.sources) write_sources(out, report);
   write_packets(out, report.totals);
+  if (report.ke) write_nts(out, report);
   return out.take();
 }
 

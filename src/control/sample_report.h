@@ -92,4 +92,21 @@ inline Report report_with_a_source() {
   return report;
 }
 
+// The same with NTS, whose certificate ends in an hour.
+inline Report report_with_nts() {
+  Report report = report_with_a_source();
+  KeView ke{.up = true, .restarts = 2, .keys = "of this server's own"};
+  for (std::size_t i = 0; i < kKeOutcomes; ++i) ke.counters.outcomes[i] = 100 + i;
+  ke.counters.accepted = 5000;
+  ke.counters.accept_errors = 9;
+  ke.counters.open = 33;
+  ke.certificate = {.loaded = true,
+                    .valid_from = report.now - std::chrono::hours(23),
+                    .valid_until = report.now + std::chrono::hours(1),
+                    .subject = "CN = time.example",
+                    .problem = "server.key: it is empty"};
+  report.ke = ke;
+  return report;
+}
+
 }  // namespace ntp::control

@@ -189,6 +189,37 @@ Json packets_part(const Totals& totals) {
   return part;
 }
 
+Json certificate_part(const Report& report, const KeCertificate& certificate) {
+  Json part;
+  part["loaded"] = certificate.loaded;
+  part["problem"] = certificate.problem.empty() ? Json(nullptr) : Json(certificate.problem);
+  if (!certificate.loaded) return part;
+  part["subject"] = certificate.subject;
+  part["valid_from"] = rfc3339_utc(certificate.valid_from);
+  part["valid_until"] = rfc3339_utc(certificate.valid_until);
+  part["expires_in_s"] = seconds(certificate.valid_until - report.now);
+  return part;
+}
+
+Json nts_part(const Report& report) {
+  if (!report.ke) return nullptr;
+  const KeView& ke = *report.ke;
+  Json part;
+  part["up"] = ke.up;
+  part["restarts"] = ke.restarts;
+  part["certificate"] = certificate_part(report, ke.certificate);
+  part["keys"] = ke.keys;
+  part["keys_problem"] = ke.keys_problem.empty() ? Json(nullptr) : Json(ke.keys_problem);
+  part["connections"] = ke.counters.accepted;
+  part["open"] = ke.counters.open;
+  part["accept_errors"] = ke.counters.accept_errors;
+  Json& outcomes = part["outcomes"] = Json::object();
+  for (std::size_t i = 0; i < kKeOutcomes; ++i) {
+    outcomes[std::string(kKeOutcomeNames[i])] = ke.counters.outcomes[i];
+  }
+  return part;
+}
+
 }  // namespace
 
 std::string status_json(const Report& report, JsonForm form) {
@@ -207,6 +238,7 @@ std::string status_json(const Report& report, JsonForm form) {
   status["sources"] = sources_part(report);
   status["without_address"] = nameless_part(report);
   status["packets"] = packets_part(report.totals);
+  status["nts"] = nts_part(report);
   Json& listening = status["listening"] = Json::array();
   for (const Endpoint& endpoint : report.listening) listening.push_back(to_string(endpoint));
   status["workers"] = {{"count", report.workers}, {"stalled", report.workers_stalled}};

@@ -21,7 +21,7 @@ std::expected<void, Drop> prove_by_mac(std::span<const std::byte> bytes, const w
   if (!key->verify(covered, packet.mac.subspan(kKeyIdSize))) {
     return std::unexpected(Drop::bad_mac);
   }
-  by->seal.set_mac(id, *key);
+  by->seal.set_mac(id, *key, packet.mac.size() - kKeyIdSize);
   return {};
 }
 
@@ -53,9 +53,10 @@ void Seal::set_none() noexcept {
   size_ = wire::kHeaderSize;
 }
 
-void Seal::set_mac(std::uint32_t id, const crypto::MacKey& key) noexcept {
+void Seal::set_mac(std::uint32_t id, const crypto::MacKey& key, std::size_t digest_size) noexcept {
   kind_ = Kind::mac;
-  size_ = wire::kHeaderSize + kKeyIdSize + key.size();
+  size_ = wire::kHeaderSize + kKeyIdSize + digest_size;
+  digest_size_ = digest_size;
   key_id_ = id;
   key_ = &key;
 }
@@ -73,7 +74,19 @@ void Seal::apply(std::span<std::byte> out) const noexcept {
   const crypto::MacBytes mac = key_->compute(message);
   const auto tail = out.subspan(wire::kHeaderSize);
   ByteWriter(tail).write(key_id_);
-  std::ranges::copy(std::span(mac).first(key_->size()), tail.subspan(kKeyIdSize).begin());
+  std::ranges::copy(std::span(mac).first(digest_size_), tail.subspan(kKeyIdSize).begin());
+}
+
+std::optional<wire::Packet> parse_uncut_mac(std::span<const std::byte> bytes,
+                                            const Authentication* by) noexcept {
+  if (by == nullptr || by->secrets.symmetric == nullptr) return std::nullopt;
+  if (bytes.size() <= wire::kHeaderSize + kKeyIdSize) return std::nullopt;
+  const auto mac = bytes.subspan(wire::kHeaderSize);
+  const auto* key = by->secrets.symmetric->find(ByteReader(mac).read<std::uint32_t>());
+  if (key == nullptr || mac.size() != kKeyIdSize + key->full_size()) return std::nullopt;
+  wire::Packet packet{.header = wire::parse_header(bytes.first<wire::kHeaderSize>()), .mac = mac};
+  if (packet.header.version != 3) return std::nullopt;
+  return packet;
 }
 
 std::expected<void, Drop> authenticate(std::span<const std::byte> bytes, const wire::Packet& packet,

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <span>
 
 #include "crypto/mac.h"
@@ -38,7 +39,7 @@ class Seal {
   void apply(std::span<std::byte> out) const noexcept;
 
   void set_none() noexcept;
-  void set_mac(std::uint32_t id, const crypto::MacKey& key) noexcept;
+  void set_mac(std::uint32_t id, const crypto::MacKey& key, std::size_t digest_size) noexcept;
   nts::NtsReply& nts() noexcept { return nts_; }
   void set_nts(Kind kind) noexcept;
 
@@ -47,6 +48,7 @@ class Seal {
   std::size_t size_ = wire::kHeaderSize;
   std::uint32_t key_id_ = 0;
   const crypto::MacKey* key_ = nullptr;
+  std::size_t digest_size_ = 0;
   nts::NtsReply nts_;
 };
 
@@ -56,6 +58,11 @@ struct Authentication {
   crypto::RandomStream& random;
   Seal& seal;
 };
+
+// chrony asks in version 3 with the uncut digest of a SHA-2 key, 36, 52 or 68 octets of MAC, which
+// parse_packet() takes for extension fields. Nothing where it is not that, with a key that we have.
+std::optional<wire::Packet> parse_uncut_mac(std::span<const std::byte> bytes,
+                                            const Authentication* by) noexcept;
 
 // G7, G8: a request with a MAC or any field of NTS gets a reply of its kind or silence. Null: no
 // keys at all. Succeeds for a plain request too, with Seal::Kind::none.

@@ -85,6 +85,32 @@ TEST(Authenticate, AGoodMacIsAnsweredWithOneOfTheSameKey) {  // G7
   }
 }
 
+// RFC 5905 knows no such MAC; chrony's clients send it with keys of SHA-2.
+TEST(Authenticate, AnUncutDigestIsTakenInVersion3AndAnsweredLikewise) {
+  for (std::uint32_t id = 3; id <= 5; ++id) {
+    const crypto::MacKey& key = *keys().find(id);
+    const auto uncut = [&](std::uint8_t version) {
+      Bytes out = request_with_mac(id, key, {}, version);
+      const auto mac = key.compute(std::span(out).first(48));
+      out.resize(52);
+      out.insert(out.end(), mac.begin(),
+                 mac.begin() + static_cast<std::ptrdiff_t>(key.full_size()));
+      return out;
+    };
+    const auto outcome = react(uncut(3));
+    ASSERT_TRUE(outcome.header) << id;
+    ASSERT_EQ(outcome.bytes.size(), uncut(3).size());
+    const std::span<const std::byte> reply(outcome.bytes);
+    EXPECT_TRUE(key.verify(reply.first(48), reply.subspan(52)));
+    EXPECT_FALSE(react(uncut(2)).header);
+    EXPECT_FALSE(react(uncut(4)).header);
+    Bytes bad = uncut(3);
+    bad.back() ^= std::byte{1};
+    EXPECT_EQ(react(bad).header.error(), Drop::bad_mac);
+    EXPECT_EQ(react(uncut(3), {}).header.error(), Drop::malformed_extension) << "without keys";
+  }
+}
+
 TEST(Authenticate, NoBitOfARequestWithAMacMayChange) {
   for (const std::uint32_t id : {1u, 2u, 5u, 6u}) {
     const Bytes good = request_with_mac(id, *keys().find(id), nts::field(0x4204, Bytes(28)));

@@ -130,7 +130,10 @@ std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::He
   if (const auto open = gate(arrival); !open) return std::unexpected(open.error());
   if (arrival.to_many) return std::unexpected(Drop::to_many);
   if (is_bad_source(arrival)) return std::unexpected(Drop::bad_source);
-  const auto packet = wire::parse_packet(arrival.payload);
+  auto packet = wire::parse_packet(arrival.payload);
+  if (!packet) {
+    if (const auto uncut = parse_uncut_mac(arrival.payload, authentication)) packet = *uncut;
+  }
   if (!packet) return std::unexpected(drop_of(packet.error()));
   if (const auto proven = authenticate(arrival.payload, *packet, authentication); !proven) {
     return std::unexpected(proven.error());

@@ -44,6 +44,39 @@ def expected(packet, **more):
     return Reply(packet[0] >> 3 & 7, 4, min(max(poll, -6), 17), packet[40:48], **more)
 
 
+UNCUT = {3: hashlib.sha256, 4: hashlib.sha384, 5: hashlib.sha512}
+
+
+def uncut(number, message, as_number=None):
+    """chrony's clients ask in version 3 with keys of SHA-2, and do not cut the digest there."""
+    key = (number if as_number is None else as_number).to_bytes(4, "big")
+    return key + UNCUT[number](KEYS[number][1] + message).digest()
+
+
+def uncut_macs():
+    section = "keys; G7; chrony's clients"
+    for number in UNCUT:
+        kind = KEYS[number][0].lower()
+        for version in (1, 2, 3, 4):
+            name = f"mac/v{version}-{kind}-uncut"
+            plain = header(f"keyed-{name}", version)
+            mac = uncut(number, plain)
+            if version != 3:
+                yield Case(name, section, "client", plain + mac, Silence("malformed_extension"))
+                continue
+            yield Case(name, section, "client", plain + mac,
+                       expected(plain, mac=number, size=48 + len(mac)))
+            for what, packet, reason in (
+                    ("bad-last-octet", plain + flipped(mac, len(mac) - 1), "bad_mac"),
+                    ("bad-first-octet", plain + flipped(mac, 4), "bad_mac"),
+                    ("bad-header", flipped(plain, 5) + mac, "bad_mac"),
+                    ("cut-by-4", plain + mac[:-4], "malformed_extension"),
+                    ("longer-by-4", plain + mac + bytes(4), "malformed_extension"),
+                    ("of-sha1", plain + uncut(number, plain, 2), "malformed_extension"),
+                    ("unknown-key", plain + uncut(number, plain, 99), "malformed_extension")):
+                yield Case(f"{name}-{what}", section, "client", packet, Silence(reason))
+
+
 def macs():
     section = "keys; G7; RFC 5905 7.3, RFC 8573"
     for version in (1, 2, 3, 4):
@@ -60,8 +93,8 @@ def mac_cases(name, section, number, plain):
     def silent(what, packet, reason):
         return Case(f"{name}-{what}", section, "client", packet, Silence(reason))
 
-    yield Case(name, section, "client", plain + mac, expected(plain, mac=number))
-    yield Case(f"{name}-port-123", section, "port_123", plain + mac, expected(plain, mac=number))
+    yield Case(name, section, "client", plain + mac, expected(plain, mac=number, size=48 + len(mac)))
+    yield Case(f"{name}-port-123", section, "port_123", plain + mac, expected(plain, mac=number, size=48 + len(mac)))
     yield silent("bad-last-octet", plain + flipped(mac, len(mac) - 1), "bad_mac")
     yield silent("bad-first-octet", plain + flipped(mac, 4), "bad_mac")
     yield silent("bad-header", flipped(plain, 5) + mac, "bad_mac")
@@ -83,8 +116,10 @@ def mac_cases(name, section, number, plain):
         yield silent("cut-to-20", plain + mac[:20], "bad_mac")
     else:
         yield silent("padded-to-24", plain + mac + bytes(4), "bad_mac")
-    for size in (28, 36, 68):                         # longer than any MAC: read as a field
-        yield silent(f"long-{size}", plain + mac.ljust(size, b"\x5c"), "malformed_extension")
+    for size in (28, 36, 52, 68):                     # longer than any MAC: read as a field
+        is_uncut = plain[0] >> 3 & 7 == 3 and number in UNCUT and size == len(uncut(number, plain))
+        yield silent(f"long-{size}", plain + mac.ljust(size, b"\x5c"),
+                     "bad_mac" if is_uncut else "malformed_extension")
     yield silent("odd", plain + mac + b"\0", "bad_length")
 
 
@@ -346,4 +381,4 @@ def nts_cases(epoch=EPOCH):
         yield from group()
 
 
-GROUPS = (macs, nts_cases)
+GROUPS = (macs, uncut_macs, nts_cases)

@@ -18,10 +18,10 @@ struct ExpectedReply {
   int mode = 0;
   int poll = 0;
   std::uint64_t origin = 0;
-  std::uint32_t mac = 0;                 // the key whose MAC it has; 0: none
-  std::size_t cookies = 0;               // sealed by NTS, with so many of them
-  bool nak = false;                      // NTSN
-  std::size_t size = wire::kHeaderSize;  // of what NTS seals, and of NTSN
+  std::uint32_t mac = 0;    // the key whose MAC it has; 0: none
+  std::size_t cookies = 0;  // sealed by NTS, with so many of them
+  bool nak = false;         // NTSN
+  std::size_t size = wire::kHeaderSize;
 };
 
 struct Case {

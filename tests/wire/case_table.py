@@ -7,8 +7,8 @@ One case is one line of five tab-separated columns (see docs/formats/wire.md):
   source   who sends it, one of SOURCES
   payload  the UDP payload: tokens of hex digits, `XX*N` for N times the octets XX, `-` for nothing
   expect   `silence REASON`, or `reply version=V mode=M poll=P origin=HEX`; a reply has 48 octets, but
-           with ` mac=KEY` a MAC of that key behind them, with ` cookies=N size=S` the seal of NTS;
-           `nak … size=S` is NTSN (RFC 8915 5.7): the unique identifier and no time
+           with ` mac=KEY size=S` a MAC of that key behind them, with ` cookies=N size=S` the seal
+           of NTS; `nak … size=S` is NTSN (RFC 8915 5.7): the unique identifier and no time
 """
 
 import hashlib
@@ -52,7 +52,7 @@ class Reply:
             text += f" mac={self.mac}"
         if self.cookies:
             text += f" cookies={self.cookies}"
-        return text + f" size={self.size}" * (self.nak or self.cookies > 0)
+        return text + f" size={self.size}" * (self.size != 48)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ std::string describe(const Case& c) {
   std::string text = header_text(e.nak ? "nak" : "reply", e.version, e.mode, e.poll, e.origin);
   if (e.mac != 0) text += " mac=" + std::to_string(e.mac);
   if (e.cookies != 0) text += " cookies=" + std::to_string(e.cookies);
-  if (e.nak || e.cookies != 0) text += " size=" + std::to_string(e.size);
+  if (e.size != wire::kHeaderSize) text += " size=" + std::to_string(e.size);
   return text;
 }
 
@@ -112,7 +112,8 @@ std::string describe_mac(const std::span<const std::byte> reply) {
   const auto id = ByteReader(reply.subspan(48)).read<std::uint32_t>();
   const auto* key = keys().find(id);
   const bool good = key != nullptr && key->verify(reply.first(48), reply.subspan(52));
-  return (good ? " mac=" : " bad mac=") + std::to_string(id);
+  return (good ? " mac=" : " bad mac=") + std::to_string(id) +
+         " size=" + std::to_string(reply.size());
 }
 
 std::string describe(const Case& c, const std::expected<Bytes, server::Drop>& reaction) {
@@ -122,7 +123,8 @@ std::string describe(const Case& c, const std::expected<Bytes, server::Drop>& re
   std::string text = header_text(nak ? "nak" : "reply", header.version,
                                  static_cast<int>(header.mode), header.poll, header.org.bits);
   if (reaction->size() == 48) return text;
-  const bool nts = wire::parse_packet(c.payload)->has_nts_field;
+  const auto packet = wire::parse_packet(c.payload);
+  const bool nts = packet && packet->has_nts_field;
   return text + (nts ? describe_nts(c, *reaction) : describe_mac(*reaction));
 }
 
