@@ -27,6 +27,7 @@ constexpr std::array<string_view, 2> kHostUnsynchronised{"local", "refuse"};
 constexpr std::array<string_view, 2> kActuators{"none", "system"};
 constexpr std::array<string_view, 4> kLevels{"error", "warning", "info", "debug"};
 constexpr std::array<string_view, 3> kFormats{"text", "json", "logfmt"};
+constexpr std::array<string_view, 1> kNoKeysFile{""};
 constexpr std::array<string_view, 2> kSocketWords{"", "off"};
 constexpr std::array<string_view, 2> kLeapWords{"system", "off"};
 constexpr std::array<string_view, 2> kStateWords{"", "off"};
@@ -117,6 +118,15 @@ constexpr std::array kOptions{
            .show = [](const Settings& s) {
              return quote(fmt::format("{}:{}", s.server.uid, s.server.gid));
            }},
+    Option{.key = "server.keys_file", .fallback = "", .flag = "", .argument = "",
+           .expects = R"("" or an absolute path in printable ASCII)",
+           .help = "file of symmetric keys in chrony's form (ID TYPE KEY): requests with a MAC of one "
+                   "of them get a reply with such a MAC; where it is our own nobody else may read it",
+           .reloadable = true,
+           .most = kLongestPath,
+           .read = [](Settings& s, const Given& g) { read_path(g, s.server.keys_file); },
+           .show = [](const Settings& s) { return quote(s.server.keys_file); },
+           .words = kNoKeysFile},
 
     Option{.key = "host_clock.error_floor", .fallback = "1ms", .flag = "", .argument = "",
            .expects = R"(a duration from "0s" to "1s")",

@@ -27,6 +27,7 @@ struct ServerSettings {
   int poll_minimum = -6;      // log2 seconds
   std::uint32_t uid = 65532;  // what root becomes after binding
   std::uint32_t gid = 65532;
+  std::string keys_file;  // symmetric keys, as chrony writes them; empty: none
 
   friend bool operator==(const ServerSettings&, const ServerSettings&) = default;
 };

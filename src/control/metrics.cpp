@@ -261,6 +261,13 @@ void write_packets(Exposition& out, const Totals& totals) {
   for (std::size_t version = 1; version < totals.versions.size(); ++version) {
     out.sample(totals.versions[version], {{"version", fmt::format_int(version).str()}});
   }
+  out.counter("ntp_server_mac_accepted_packets_total",
+              "Requests with the MAC of a symmetric key, answered with one.", totals.mac_accepted);
+  out.counter("ntp_server_nts_accepted_packets_total", "NTS requests answered with time.",
+              totals.nts_accepted);
+  out.counter("ntp_server_nts_nak_packets_total",
+              "NTS requests answered with NTSN: the cookie was not (any more) ours.",
+              totals.nts_naks);
   out.counter("ntp_server_sent_packets_total", "Replies that the kernel took.", totals.replies);
   out.counter("ntp_server_response_send_errors_total", "Replies that the kernel refused.",
               totals.send_errors);

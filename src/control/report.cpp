@@ -11,6 +11,9 @@ void Totals::add(const server::Counters& counters) noexcept {
   batches += counters.batches.read();
   for (std::size_t i = 0; i < versions.size(); ++i) versions[i] += counters.versions[i].read();
   for (std::size_t i = 0; i < drops.size(); ++i) drops[i] += counters.drops[i].read();
+  mac_accepted += counters.mac_accepted.read();
+  nts_accepted += counters.nts_accepted.read();
+  nts_naks += counters.nts_naks.read();
   replies += counters.replies.read();
   send_errors += counters.send_errors.read();
   receive_errors += counters.receive_errors.read();

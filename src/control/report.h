@@ -26,6 +26,9 @@ struct Totals {
   std::uint64_t batches = 0;
   std::array<std::uint64_t, 5> versions{};  // index is the NTP version, 1-4
   std::array<std::uint64_t, server::kDropCount> drops{};
+  std::uint64_t mac_accepted = 0;
+  std::uint64_t nts_accepted = 0;
+  std::uint64_t nts_naks = 0;
   std::uint64_t replies = 0;
   std::uint64_t send_errors = 0;
   std::uint64_t receive_errors = 0;

@@ -37,6 +37,9 @@ inline Report sample_report() {
   report.totals.batches = 400;
   report.totals.versions = {0, 1, 2, 300, 700};
   for (std::size_t i = 0; i < report.totals.drops.size(); ++i) report.totals.drops[i] = i + 1;
+  report.totals.mac_accepted = 40;
+  report.totals.nts_accepted = 50;
+  report.totals.nts_naks = 60;
   report.totals.replies = 1000;
   report.totals.send_errors = 3;
   report.totals.receive_errors = 4;

@@ -169,6 +169,9 @@ Json packets_part(const Totals& totals) {
   part["received"] = totals.received;
   part["accepted"] = totals.accepted();
   part["ignored"] = totals.ignored();
+  part["mac_accepted"] = totals.mac_accepted;
+  part["nts_accepted"] = totals.nts_accepted;
+  part["nts_naks"] = totals.nts_naks;
   part["sent"] = totals.replies;
   part["send_errors"] = totals.send_errors;
   part["receive_errors"] = totals.receive_errors;

@@ -30,6 +30,19 @@ std::size_t mac_size(MacType type) noexcept {
   return is_short ? 16 : kMaxMacSize;
 }
 
+std::size_t full_mac_size(MacType type) noexcept {
+  switch (type) {
+    case MacType::sha256:
+      return SHA256_DIGEST_SIZE;
+    case MacType::sha384:
+      return SHA384_DIGEST_SIZE;
+    case MacType::sha512:
+      return SHA512_DIGEST_SIZE;
+    default:
+      return mac_size(type);
+  }
+}
+
 bool is_mac_key_size(MacType type, std::size_t size) noexcept {
   if (type == MacType::aes_128_cmac) return size == AES128_KEY_SIZE;
   if (type == MacType::aes_256_cmac) return size == AES256_KEY_SIZE;
@@ -77,19 +90,19 @@ MacBytes MacKey::compute(std::span<const std::byte> message) const noexcept {
   const Prepared& from = prepared_;
   switch (type_) {
     case MacType::md5:
-      return finish(from.md5, md5_update, md5_digest, size(), message);
+      return finish(from.md5, md5_update, md5_digest, full_size(), message);
     case MacType::sha1:
-      return finish(from.sha1, sha1_update, sha1_digest, size(), message);
+      return finish(from.sha1, sha1_update, sha1_digest, full_size(), message);
     case MacType::sha256:
-      return finish(from.sha256, sha256_update, sha256_digest, size(), message);
+      return finish(from.sha256, sha256_update, sha256_digest, full_size(), message);
     case MacType::sha384:
-      return finish(from.sha512, sha512_update, sha384_digest, size(), message);
+      return finish(from.sha512, sha512_update, sha384_digest, full_size(), message);
     case MacType::sha512:
-      return finish(from.sha512, sha512_update, sha512_digest, size(), message);
+      return finish(from.sha512, sha512_update, sha512_digest, full_size(), message);
     case MacType::aes_128_cmac:
-      return finish(from.cmac_128, cmac_aes128_update, cmac_aes128_digest, size(), message);
+      return finish(from.cmac_128, cmac_aes128_update, cmac_aes128_digest, full_size(), message);
     case MacType::aes_256_cmac:
-      return finish(from.cmac_256, cmac_aes256_update, cmac_aes256_digest, size(), message);
+      return finish(from.cmac_256, cmac_aes256_update, cmac_aes256_digest, full_size(), message);
   }
   NTP_CHECK(false);
 }
@@ -97,7 +110,8 @@ MacBytes MacKey::compute(std::span<const std::byte> message) const noexcept {
 bool MacKey::verify(std::span<const std::byte> message,
                     std::span<const std::byte> mac) const noexcept {
   const MacBytes own = compute(message);
-  return equal_in_constant_time(std::span(own).first(size()), mac);
+  if (mac.size() != size() && mac.size() != full_size()) return false;
+  return equal_in_constant_time(std::span(own).first(mac.size()), mac);
 }
 
 }  // namespace ntp::crypto

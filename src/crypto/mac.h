@@ -1,7 +1,8 @@
 // Message authentication codes of symmetric keys (RFC 5905 section 7.3, RFC 8573).
 //
 // A keyed digest is digest(key || message), as ntpd and chrony compute it; what is longer than 20
-// octets is cut to 20, since a MAC on the wire has no more room (RFC 7822 section 7.5.1.2).
+// octets is cut to 20, since a MAC of version 4 has no more room (RFC 7822 section 7.5.1.2). chrony
+// asks in version 3 with keys of SHA-2, and does not cut there.
 #pragma once
 
 #include <nettle/cmac.h>
@@ -31,14 +32,16 @@ enum class MacType : std::uint8_t {
 };
 
 inline constexpr std::size_t kMaxMacSize = 20;
+inline constexpr std::size_t kMaxFullMacSize = 64;
 inline constexpr std::size_t kMaxMacKeySize = 128;
 
-std::size_t mac_size(MacType type) noexcept;  // 16 or 20
+std::size_t mac_size(MacType type) noexcept;       // 16 or 20
+std::size_t full_mac_size(MacType type) noexcept;  // uncut: 16 to 64
 // A CMAC key has the cipher's size; a digest takes any from 1 to kMaxMacKeySize octets.
 bool is_mac_key_size(MacType type, std::size_t size) noexcept;
 std::string_view name(MacType type) noexcept;  // "SHA256", "AES128", as in key files
 
-using MacBytes = std::array<std::byte, kMaxMacSize>;
+using MacBytes = std::array<std::byte, kMaxFullMacSize>;
 
 // One key, prepared. Immutable, for many threads at a time; no call allocates. Wiped at its end.
 class MacKey {
@@ -50,10 +53,13 @@ class MacKey {
 
   MacType type() const noexcept { return type_; }
   std::size_t size() const noexcept { return mac_size(type_); }
+  std::size_t full_size() const noexcept { return full_mac_size(type_); }
 
-  // The first size() octets of the result count, the others are zero.
+  // The first size() octets of the result are the MAC, full_size() the uncut one; behind it is
+  // zero.
   MacBytes compute(std::span<const std::byte> message) const noexcept;
-  // In constant time. False too where `mac` has not exactly size() octets.
+  // In constant time. False too where `mac` has neither size() nor full_size() octets; which of
+  // them may stand where is for the caller to know.
   [[nodiscard]] bool verify(std::span<const std::byte> message,
                             std::span<const std::byte> mac) const noexcept;
 

@@ -60,6 +60,17 @@ TEST(KeyedDigest, IsTheDigestOfKeyAndMessageCutTo20Octets) {
   EXPECT_EQ(mac(MacType::sha512), "ddaf35a193617abacc417349ae20413112e6fa4e");
 }
 
+TEST(KeyedDigest, IsThereUncutToo) {
+  const auto key = MacKey::make(MacType::sha256, octets("a"));
+  EXPECT_EQ(key->full_size(), 32u);
+  const MacBytes mac = key->compute(octets("bc"));
+  EXPECT_EQ(to_hex(std::span(mac).first<32>()),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(full_mac_size(MacType::sha384), 48u);
+  EXPECT_EQ(full_mac_size(MacType::sha512), 64u);
+  EXPECT_EQ(full_mac_size(MacType::sha1), 20u);
+}
+
 TEST(MacKey, MayBeUsedAgainAndAgain) {
   for (int i = 0; i <= static_cast<int>(MacType::aes_256_cmac); ++i) {
     const auto type = static_cast<MacType>(i);
@@ -85,7 +96,8 @@ TEST(MacKey, OneWrongBitOrAnotherLengthIsRefused) {
       mac[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
     }
     for (std::size_t cut = 0; cut <= mac.size(); ++cut) {
-      EXPECT_EQ(key->verify(octets("message"), std::span(mac).first(cut)), cut == key->size());
+      EXPECT_EQ(key->verify(octets("message"), std::span(mac).first(cut)),
+                cut == key->size() || cut == key->full_size());
     }
     EXPECT_FALSE(key->verify(octets("Message"), std::span(mac).first(key->size())));
   }

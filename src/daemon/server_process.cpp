@@ -22,6 +22,7 @@
 #include "daemon/log.h"
 #include "daemon/privileges.h"
 #include "daemon/self_probe.h"
+#include "daemon/symmetric_key_file.h"
 #include "daemon/time_settings.h"
 #include "daemon/timekeeper.h"
 #include "daemon/workers.h"
@@ -103,6 +104,7 @@ class ServerProcess {
   void reload();
   void refuse(const std::string& why, std::string_view refusal);
   void apply(config::Settings next);
+  void use_symmetric_keys(SymmetricKeyFile file);
   void stop();
 
   config::Settings settings_;
@@ -291,7 +293,9 @@ void ServerProcess::look_at_cookie_keys() {
       .raw = now.raw,
       .real = state.own_clock ? state.map(now.raw) : now.real,
       .known = state.synchronised && server::is_serving(state, now.raw)};
-  if (cookie_keys_.look(time)) ke_.use({cookie_keys_.sealing_key()});
+  if (!cookie_keys_.look(time)) return;
+  workers_.set_cookie_keys(cookie_keys_.keys());
+  ke_.use({cookie_keys_.sealing_key()});
 }
 
 void ServerProcess::print_requests() {
@@ -426,6 +430,8 @@ void ServerProcess::apply(config::Settings next) {
     return refuse("clock.steer = \"system\" needs CAP_SYS_TIME, which was given up at the start",
                   "cannot be served without a restart");
   }
+  auto keys = read_symmetric_keys(next.server.keys_file);
+  if (!keys) return refuse(keys.error(), "cannot be served");
   const bool http_moved = next.http.listen != settings_.http.listen;
   if (http_moved && next.http.listen) {
     // The same port on another address can only be had once the old one is given up.
@@ -453,6 +459,7 @@ void ServerProcess::apply(config::Settings next) {
       log_.always("Local socket:  " + guide_form(endpoint));
     }
   }
+  use_symmetric_keys(std::move(*keys));
   const bool health_moved = next.health_socket != settings_.health_socket;
   settings_ = std::move(next);
   log_.configure(settings_.log);
@@ -477,6 +484,11 @@ void ServerProcess::apply(config::Settings next) {
   log_.info("configuration reloaded");
 }
 
+void ServerProcess::use_symmetric_keys(SymmetricKeyFile file) {
+  for (const std::string& warning : file.warnings) log_.warning(warning);
+  workers_.set_symmetric_keys(std::move(file.keys));
+}
+
 void ServerProcess::stop() {
   os::notify_systemd("STOPPING=1");
   log_.info("stopping: answering what has arrived");
@@ -497,6 +509,11 @@ std::expected<void, StartFailure> ServerProcess::start() {
   greet();
   if (auto given_up = give_up_privileges(settings_, log_); !given_up) return given_up;
   if (auto started = ke_.start(); !started) return started;  // forks: no thread may be there yet
+  // As whom we serve, so that a reload will not find out that we may not read them; and after the
+  // fork, so that key establishment does not have them.
+  auto keys = read_symmetric_keys(settings_.server.keys_file);
+  if (!keys) return std::unexpected(StartFailure{keys.error(), EX_NOINPUT});
+  use_symmetric_keys(std::move(*keys));
   return start_threads();
 }
 

@@ -12,6 +12,7 @@
 #include "os/machine.h"
 #include "os/port_owner.h"
 #include "os/privileges.h"
+#include "os/random.h"
 #include "os/udp_socket.h"
 
 namespace ntp::daemon {
@@ -73,8 +74,10 @@ std::expected<void, StartFailure> Workers::add_socket(Group& group, os::Fd fd) c
   const auto bound = os::local_endpoint(fd.get());
   if (!bound) return std::unexpected(explain(bound.error(), group.asked));
   group.bound = *bound;
+  os::KernelRandom secrets;
   group.workers.push_back(
-      std::make_unique<Worker>(std::move(fd), *bound, served_, os::random_seed(), plan_.calls));
+      std::make_unique<Worker>(std::move(fd), *bound, served_, secrets, plan_.calls));
+  group.workers.back()->set_keys(symmetric_keys_, cookie_keys_);
   return {};
 }
 
@@ -153,6 +156,20 @@ std::expected<void, StartFailure> Workers::adopt(const std::vector<int>& fds) {
     groups_.push_back(std::move(group));
   }
   return {};
+}
+
+void Workers::set_symmetric_keys(std::shared_ptr<const server::SymmetricKeys> keys) {
+  symmetric_keys_ = std::move(keys);
+  set_keys();
+}
+
+void Workers::set_cookie_keys(std::shared_ptr<const nts::CookieKeys> keys) {
+  cookie_keys_ = std::move(keys);
+  set_keys();
+}
+
+void Workers::set_keys() {
+  for (Worker* worker : all()) worker->set_keys(symmetric_keys_, cookie_keys_);
 }
 
 std::expected<void, StartFailure> Workers::start(Group& group) const {

@@ -115,6 +115,12 @@ bool NtsReply::prepare(const NtsRequest& request, const CookieKeys::Opened& open
   return true;
 }
 
+void NtsReply::clear() noexcept {
+  size_ = cookies_ = plaintext_size_ = 0;
+  unique_id_ = {};
+  aead_.reset();
+}
+
 bool NtsReply::prepare_nak(const NtsRequest& request) noexcept {
   clear();
   if (fixed_size(request) > kMaxReply) return false;

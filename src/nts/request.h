@@ -75,7 +75,7 @@ class NtsReply {
   // request's octets must still be there.
   void seal(std::span<std::byte> out) const noexcept;
 
-  void clear() noexcept { *this = NtsReply(); }
+  void clear() noexcept;
 
  private:
   static constexpr std::size_t kMaxPlaintext = kMaxCookies * (kFieldHeader + kMaxCookieSize);

@@ -20,14 +20,16 @@ enum class Drop : std::uint8_t {
   malformed_mac,        // neither 20 nor 24 octets; a crypto-NAK
   unknown_key,          // a MAC whose key this server does not have
   nts_disabled,         // an NTS field while NTS is off
+  bad_mac,              // a MAC that its key does not make of this packet
+  malformed_nts,        // RFC 8915 section 5: an NTS request that lacks something or has it twice
 };
 
-inline constexpr std::array<std::string_view, 11> kDropLabels = {
-    "too_short",     "too_long",    "bad_length",  "bad_version",
-    "bad_mode",      "to_many",     "bad_source",  "malformed_extension",
-    "malformed_mac", "unknown_key", "nts_disabled"};
+inline constexpr std::array<std::string_view, 13> kDropLabels = {
+    "too_short",    "too_long",   "bad_length",          "bad_version",   "bad_mode",
+    "to_many",      "bad_source", "malformed_extension", "malformed_mac", "unknown_key",
+    "nts_disabled", "bad_mac",    "malformed_nts"};
 inline constexpr std::size_t kDropCount = kDropLabels.size();
-static_assert(kDropCount == static_cast<std::size_t>(Drop::nts_disabled) + 1);
+static_assert(kDropCount == static_cast<std::size_t>(Drop::malformed_nts) + 1);
 
 constexpr std::string_view label(Drop drop) noexcept {
   return kDropLabels[static_cast<std::size_t>(drop)];

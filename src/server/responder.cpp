@@ -43,6 +43,17 @@ bool is_bad_source(const Arrival& arrival) noexcept {
          (from == arrival.local.address && arrival.source.port == arrival.local.port);
 }
 
+// A kiss-o'-death (RFC 5905 section 7.4, G9): a word and no time.
+void make_kiss(wire::Header& reply, std::uint32_t code) noexcept {
+  reply.leap = Leap::unknown;
+  reply.stratum = 0;
+  reply.refid = code;
+  reply.root_delay = {};
+  reply.root_dispersion = {};
+  reply.reftime = {};
+  reply.rec = {};
+}
+
 Drop drop_of(wire::ParseError error) noexcept {
   switch (error) {
     case wire::ParseError::length:
@@ -68,6 +79,15 @@ void keep_reftime_behind_rec(wire::Header& reply) noexcept {
   if (reply.reftime.bits != 0 && difference(reply.rec, reply.reftime) < 0) {
     reply.reftime = reply.rec;
   }
+}
+
+// Sets xmt and the noise of both stamps.
+void stamp(wire::Header& reply, NtpTimestamp xmt, NoiseSource& noise) noexcept {
+  reply.rec = with_noise(reply.rec, reply.precision, noise);
+  reply.xmt = with_noise(xmt, reply.precision, noise);
+  // The host stepped back in between (or the noise says so): the younger reading is the right one.
+  if (difference(reply.xmt, reply.rec) < 0) reply.rec = reply.xmt;
+  keep_reftime_behind_rec(reply);
 }
 
 }  // namespace
@@ -101,16 +121,23 @@ wire::Header describe_clock(const ServerState& state, RawTime now) noexcept {
   return clock;
 }
 
+// Without a clock, too, stratum is 0; but then the reply says of no clock where it came from.
+bool is_kiss(const wire::Header& reply) noexcept { return reply.stratum == 0 && reply.refid != 0; }
+
 std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
-                                          const Policy& policy, NtpTimestamp rec) noexcept {
+                                          const Policy& policy, NtpTimestamp rec,
+                                          Authentication* authentication) noexcept {
   if (const auto open = gate(arrival); !open) return std::unexpected(open.error());
   if (arrival.to_many) return std::unexpected(Drop::to_many);
   if (is_bad_source(arrival)) return std::unexpected(Drop::bad_source);
-  const auto packet = wire::parse_packet(arrival.payload);
+  auto packet = wire::parse_packet(arrival.payload);
+  if (!packet) {
+    if (const auto uncut = parse_uncut_mac(arrival.payload, authentication)) packet = *uncut;
+  }
   if (!packet) return std::unexpected(drop_of(packet.error()));
-  if (packet->mac.size() == 4) return std::unexpected(Drop::malformed_mac);  // a crypto-NAK
-  if (packet->has_nts_field) return std::unexpected(Drop::nts_disabled);     // G8
-  if (!packet->mac.empty()) return std::unexpected(Drop::unknown_key);       // G7
+  if (const auto proven = authenticate(arrival.payload, *packet, authentication); !proven) {
+    return std::unexpected(proven.error());
+  }
 
   const wire::Header& request = packet->header;
   wire::Header reply = clock;
@@ -121,16 +148,15 @@ std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::He
   reply.org = request.xmt;
   reply.rec = rec;
   keep_reftime_behind_rec(reply);
+  const bool is_nak =
+      authentication != nullptr && authentication->seal.kind() == Seal::Kind::nts_nak;
+  if (is_nak) make_kiss(reply, nts::kKissNtsn);
   return reply;
 }
 
 void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSource& noise,
           std::span<std::byte, wire::kHeaderSize> out) noexcept {
-  reply.rec = with_noise(reply.rec, reply.precision, noise);
-  reply.xmt = with_noise(xmt, reply.precision, noise);
-  // The host stepped back in between (or the noise says so): the younger reading is the right one.
-  if (difference(reply.xmt, reply.rec) < 0) reply.rec = reply.xmt;
-  keep_reftime_behind_rec(reply);
+  if (!is_kiss(reply)) stamp(reply, xmt, noise);
 
   NTP_CHECK(arrival.payload.size() >= wire::kHeaderSize);                          // G1
   NTP_CHECK(reply.mode == Mode::server || reply.mode == Mode::symmetric_passive);  // G3
@@ -138,6 +164,13 @@ void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSo
   NTP_CHECK((reply.leap == Leap::unknown) == (reply.stratum == 0));                // G9
   NTP_CHECK(reply.poll >= kMinPoll && reply.poll <= kMaxPoll);                     // G16
   encode_header(reply, out);
+}
+
+void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSource& noise,
+          const Seal& by, std::span<std::byte> out) noexcept {
+  NTP_CHECK(arrival.payload.size() >= out.size());  // G1
+  seal(reply, arrival, xmt, noise, out.first<wire::kHeaderSize>());
+  by.apply(out);
 }
 
 }  // namespace ntp::server

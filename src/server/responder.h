@@ -10,6 +10,7 @@
 #include "base/ip.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "server/authentication.h"
 #include "server/drop.h"
 #include "server/policy.h"
 #include "server/state.h"
@@ -33,14 +34,23 @@ wire::Header describe_clock(const ServerState& state, RawTime now) noexcept;
 
 // gate -> parse -> account: the reply with everything but xmt, which the shell reads as late as it
 // can, or why there is none. `clock` is describe_clock() of this batch; `rec` is when the datagram
-// arrived, on the served timescale.
+// arrived, on the served timescale. `authentication` has the keys in force and is told what the
+// reply is sealed with; null: there are none.
 std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
-                                          const Policy& policy, NtpTimestamp rec) noexcept;
+                                          const Policy& policy, NtpTimestamp rec,
+                                          Authentication* authentication = nullptr) noexcept;
+
+// A kiss-o'-death (RFC 5905 section 7.4): a word and no time, so no stamp belongs to it.
+bool is_kiss(const wire::Header& reply) noexcept;
 
 // Sets xmt, fills the bits of rec and xmt that the clock cannot resolve with noise (RFC 5905
 // section 6), checks the golden rules and writes the octets to send. A rec after xmt gives way: the
 // clock was stepped back in between, and xmt is the younger reading.
 void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSource& noise,
           std::span<std::byte, wire::kHeaderSize> out) noexcept;
+
+// The same for the whole reply: header, then what `by` puts behind it. out.size() == by.size().
+void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSource& noise,
+          const Seal& by, std::span<std::byte> out) noexcept;
 
 }  // namespace ntp::server
