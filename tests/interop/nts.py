@@ -102,5 +102,7 @@ def checks(lab):
     for package, name in (("chrony", "chronyd"), ("chrony-trixie", "Debian 13's chronyd")):
         for family, address in (("IPv4", lab.secure.v4), ("IPv6", lab.secure.v6)):
             lab.check(f"nts: {name} gets keys over {family}", [package], lambda p, address=address: chrony_gets_keys(lab, p, address))
+            lab.check(f"nts: {name} takes the time over {family}", [package], lambda p, address=address: chrony_takes_time(lab, p, address))
         lab.check(f"nts: {name} refuses a certificate of another authority", [package], lambda p: chrony_trusts_nobody_else(lab, p))
     lab.check("nts: ntpd-rs gets keys", ["ntpd-rs"], lambda p: ntpd_rs_gets_keys(lab, p))
+    lab.check("nts: ntpd-rs takes the time", ["ntpd-rs"], lambda p: ntpd_rs_takes_time(lab, p))

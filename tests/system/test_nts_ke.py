@@ -249,6 +249,13 @@ class KeyEstablishment(unittest.TestCase):
         self.assertRegex(server.ctl("status")[1], r"nts +up, \d+ handshakes")
         self.assertRegex(server.ctl("status")[1], r"certificate +CN = localhost, until 20")
 
+    def test_every_metric_of_it_stands_in_the_document(self):
+        server = self.server()
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/operate/metrics.md")) as file:
+            documented = dict(re.findall(r"(?m)^\| `(ntp_nts_(?:ke|certificate)_\w+)(?:\{\w+\})?` \| (\w+) \|", file.read()))
+        written = dict(re.findall(r"(?m)^# TYPE (ntp_nts_(?:ke|certificate)_\S+) (\S+)", server.get("/metrics")[1]))
+        self.assertEqual(documented, written)
+
     def test_check_says_what_is_wrong_with_the_files(self):
         authority = Authority(PROGRAM)
         self.addCleanup(authority.__exit__)
