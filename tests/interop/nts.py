@@ -3,17 +3,17 @@ import os, re, subprocess, tempfile
 
 import clients
 import debian
-from world import daemon, no_clock, run, until
+from world import Server, daemon, no_clock, run, until
 
 NAME, ADDRESSES = "nts-server", ("198.18.5.1", "2001:db8:5::1")  # of the node "secure"
 
 
 class Authority:
-    def __init__(self, program):
+    def __init__(self, program, *more):
         self.program, self.folder = program, tempfile.mkdtemp(dir="/run")
         os.chmod(self.folder, 0o755)
         self.root = f"{self.folder}/ca.crt"
-        subprocess.run([program, "ca", "init", "--dir", self.folder, NAME, *ADDRESSES], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([program, "ca", "init", "--dir", self.folder, NAME, *ADDRESSES, *more], check=True, stdout=subprocess.DEVNULL)
         with open("/etc/hosts", "a") as file:
             file.write(f"{ADDRESSES[0]} {NAME}\n")
         self.settings = {"NTP_SERVER_NTS_CERTIFICATE": f"{self.folder}/server.crt", "NTP_SERVER_NTS_KEY": f"{self.folder}/server.key"}
@@ -78,6 +78,43 @@ def chrony_takes_time(lab, package, address):
     assert status == 0 and abs(offset - clients.AHEAD_S) < clients.TOLERANCE_S, text
 
 
+def chrony_keeps_its_cookies(lab, package):
+    """Over a kill -9: keys from the state directory, no NAK, no second handshake. Then over a hop to another server of one secret."""
+    node, state = lab.node("fleet"), tempfile.mkdtemp(dir="/run")
+    os.chown(state, 65532, 65532)
+    secret = f"{state}/secret"
+    with open(secret, "w") as file:
+        file.write("0123456789abcdef" * 4)
+    os.chmod(secret, 0o600)
+    os.chown(secret, 65532, 65532)
+    authority = Authority(lab.program, node.v4)
+
+    def serve(**settings):
+        server = Server(lab.program, "run", "--http", f"{node.v4}:9559", environment={**authority.settings, **settings}, prefix=node.enter)
+        server.wait_line("certificate loaded")
+        return server
+
+    def count(server, name):
+        return float(re.search(rf"(?m)^{re.escape(name)} (\S+)", server.get("/metrics", host=node.v4)[1])[1])
+    for settings in ({"NTP_SERVER_CLOCK_STATE_DIRECTORY": state}, {"NTP_SERVER_NTS_COOKIE_SECRET_FILE": secret}):
+        server = serve(**settings)
+        command, environment, control = chronyd(package, f"{node.v4}", authority.root, "-d", "-x")
+        command = [word.replace("maxsamples 1 nts", "minpoll -4 maxpoll -4 nts") for word in command]
+        ask, asking = chrony(package, "chronyc", "-h", control, "-n", "authdata")
+        with daemon(command, environment) as said:
+            until(lambda: count(server, "ntp_server_sent_packets_total") > 10, 20, said())
+            server.process.kill()
+            server.process.wait()
+            if "NTP_SERVER_NTS_COOKIE_SECRET_FILE" in settings:  # another machine with the same secret
+                settings = {**settings, "NTP_SERVER_CLOCK_STATE_DIRECTORY": "off"}
+            server = serve(**settings)
+            until(lambda: count(server, "ntp_server_sent_packets_total") > 10, 20, said())
+            line = re.search(r"(?m)^\S+ +NTS +\d+ +\d+ +\d+ +\S+ +\d+ +(\d+) +(\d+)", run(ask, asking)[1])
+            assert int(line[1]) == 0 and int(line[2]) > 0, line[0]
+            assert count(server, 'ntp_nts_ke_handshakes_total{outcome="ok"}') == 0, "a second handshake"
+        assert server.stop()[0] == 0
+
+
 def ntpd_rs(lab, package):
     config = tempfile.mktemp(suffix=".toml", dir="/run")
     with open(config, "w") as file:
@@ -104,5 +141,6 @@ def checks(lab):
             lab.check(f"nts: {name} gets keys over {family}", [package], lambda p, address=address: chrony_gets_keys(lab, p, address))
             lab.check(f"nts: {name} takes the time over {family}", [package], lambda p, address=address: chrony_takes_time(lab, p, address))
         lab.check(f"nts: {name} refuses a certificate of another authority", [package], lambda p: chrony_trusts_nobody_else(lab, p))
+    lab.check("nts: chronyd keeps its cookies over a kill -9 and a hop", ["chrony"], lambda p: chrony_keeps_its_cookies(lab, p))
     lab.check("nts: ntpd-rs gets keys", ["ntpd-rs"], lambda p: ntpd_rs_gets_keys(lab, p))
     lab.check("nts: ntpd-rs takes the time", ["ntpd-rs"], lambda p: ntpd_rs_takes_time(lab, p))
