@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/target.sh"
 
 : "${VERSION:=$(cat VERSION)}"
-set -- -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG" -DNTP_SERVER_VERSION="$VERSION" -DNTP_SERVER_TESTS=OFF -DNTP_SERVER_STATIC_OPENSSL=ON
+set -- -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG -ffunction-sections -fdata-sections" -DNTP_SERVER_VERSION="$VERSION" -DNTP_SERVER_TESTS=OFF -DNTP_SERVER_STATIC_OPENSSL=ON
 if [ "$target_arch" != "$build_arch" ]; then
   set -- "$@" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$target_processor" \
     -DCMAKE_C_COMPILER="$target_triplet-gcc" -DCMAKE_CXX_COMPILER="$target_triplet-g++"
@@ -24,9 +24,10 @@ mkdir -p "$root/etc/ntp-server/conf.d" "$root/usr/share" "$root/var/lib" "$root/
 licences="$root/usr/share/doc"
 install -D -m 644 LICENSE "$licences/ntp-server/LICENSE"
 for package in libc6 libgcc-s1 libstdc++6 tzdata libcli11-dev libfmt-dev libssl-dev libtomlplusplus-dev \
-  libzstd-dev nettle-dev nlohmann-json3-dev zlib1g-dev; do
+  nettle-dev nlohmann-json3-dev; do
   install -D -m 644 "/usr/share/doc/$package/copyright" "$licences/$package/copyright"
 done
+
 # getaddrinfo reads these; the sources "files" and "dns" are part of libc itself.
 printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"
 printf 'root:x:0:0:root:/:/sbin/nologin\nntp:x:65532:65532:ntp-server:/var/lib/ntp-server:/sbin/nologin\n' >"$root/etc/passwd"

@@ -26,11 +26,12 @@ std::optional<Door::Id> Door::first(const Order& order) {
   return order.begin()->second;
 }
 
-std::optional<Door::Id> Door::crowded(const Prefix& prefix, Room room, std::size_t limit) const {
+std::optional<Door::Id> Door::crowded(const Prefix& prefix, Room room, std::size_t limit,
+                                      std::size_t limit_of_network) const {
   const auto network = networks_.find(prefix);
   const auto index = static_cast<std::size_t>(room);
   if (network != networks_.end() &&
-      network->second.rooms[index].size() >= std::max<std::size_t>(limit / 2, 1)) {
+      network->second.rooms[index].size() >= std::min(limit, limit_of_network)) {
     return first(network->second.rooms[index]);
   }
   return size(room) >= limit ? first(rooms_[index]) : std::nullopt;
@@ -38,7 +39,10 @@ std::optional<Door::Id> Door::crowded(const Prefix& prefix, Room room, std::size
 
 std::optional<Door::Id> Door::crowded_by(const IpAddress& address) const {
   const std::size_t limit = std::min(limits_.waiting, limits_.total);
-  if (const auto id = crowded(prefix_of(address), Room::waiting, limit)) return id;
+  if (const auto id =
+          crowded(prefix_of(address), Room::waiting, limit, limits_.waiting_of_network)) {
+    return id;
+  }
   return guests_.size() >= limits_.total ? idlest() : std::nullopt;
 }
 
@@ -65,7 +69,8 @@ bool Door::may_talk(Id id, RawTime now) {
 }
 
 std::optional<Door::Id> Door::crowded_by_talk(Id id) const {
-  return crowded(guests_.at(id).prefix, Room::talking, std::min(limits_.talking, limits_.total));
+  return crowded(guests_.at(id).prefix, Room::talking, std::min(limits_.talking, limits_.total),
+                 limits_.talking_of_network);
 }
 
 void Door::talk(Id id) {

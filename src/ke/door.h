@@ -18,12 +18,17 @@
 namespace ntp::ke {
 
 struct DoorLimits {
-  std::size_t waiting = 4096;  // connections that have not said enough yet
-  std::size_t talking = 512;   // those in a handshake
-  std::size_t total = 4096;    // both, by the descriptors that there are
-  double rate_hz = 1500;  // handshakes from one network, on average: a processor does hardly more
+  // Connections that have not said enough yet, in all and of one network. They cost some 4 KB each,
+  // most of it the kernel's.
+  std::size_t waiting = 12'288;
+  std::size_t waiting_of_network = 10'240;
+  // Those in a handshake, at some 50 KB.
+  std::size_t talking = 512;
+  std::size_t talking_of_network = 256;
+  std::size_t total = 12'800;  // both, by the descriptors that there are
+  // Handshakes of one network, on average: a processor does hardly more.
+  double rate_hz = 1500;
   double burst = 3000;
-  // One network gets half of each.
 };
 
 class Door {
@@ -73,7 +78,8 @@ class Door {
   std::size_t size(Room room) const noexcept {
     return rooms_[static_cast<std::size_t>(room)].size();
   }
-  std::optional<Id> crowded(const Prefix& prefix, Room room, std::size_t limit) const;
+  std::optional<Id> crowded(const Prefix& prefix, Room room, std::size_t limit,
+                            std::size_t limit_of_network) const;
   void put(Id id, Guest& guest);
   void take(Guest& guest);
   double tokens(const Network& network, RawTime now) const noexcept;

@@ -313,6 +313,10 @@ void Server::look_at_clocks() {
       watch(listeners_[i], i + 1, EPOLLIN, EPOLL_CTL_MOD);
     }
   }
+  look_at_files(false);
+  if (now_ - reported_at_ >= std::chrono::seconds(1)) report();
+  if (now_ - swept_ < kTick) return;
+  swept_ = now_;
   std::vector<std::pair<Id, KeOutcome>> over;
   for (const auto& [id, connection] : connections_) {
     const auto quiet = now_ - connection.heard;
@@ -326,8 +330,6 @@ void Server::look_at_clocks() {
     }
   }
   for (const auto& [id, outcome] : over) end(id, outcome);
-  look_at_files(false);
-  if (now_ - reported_at_ >= std::chrono::seconds(1)) report();
 }
 
 void Server::read_channel() {

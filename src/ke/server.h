@@ -86,6 +86,7 @@ class Server {
   Id last_id_ = 0;
   RawTime now_{};
   RawTime looked_{};        // at the files
+  RawTime swept_{};         // for connections that are over
   RawTime paused_until_{};  // no descriptor was to be had
   bool listening_ = false;
   bool paused_ = false;
