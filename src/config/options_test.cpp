@@ -11,9 +11,10 @@ namespace {
 
 TEST(Options, HaveTheDefaultsThatTheSettingsStructsState) {
   // Two places name the defaults: the table, for people, and settings.h, for tests that make a
-  // Settings of their own. server.listen and http.listen have none in settings.h.
+  // Settings of their own. The addresses to listen on have none in settings.h.
   Settings plain;
   plain.server.listen = defaults().server.listen;
+  plain.nts.listen = defaults().nts.listen;
   plain.http.listen = defaults().http.listen;
   EXPECT_EQ(plain, defaults());
 }
@@ -28,6 +29,7 @@ TEST(Options, HaveTheDefaultsThatTheDocumentsPromise) {
       {"server.poll_minimum", "-6"},
       {"server.user", R"("65532:65532")"},
       {"server.sandbox", R"("auto")"},
+      {"server.keys_file", R"("")"},
       {"host_clock.error_floor", R"("1ms")"},
       {"host_clock.error_unknown", R"("100ms")"},
       {"host_clock.max_root_distance", R"("1.5s")"},
@@ -51,6 +53,12 @@ TEST(Options, HaveTheDefaultsThatTheDocumentsPromise) {
       {"rate.leak", "2"},
       {"rate.prefix_limit", "16000"},
       {"rate.kiss", "false"},
+      {"nts.certificate", R"("")"},
+      {"nts.key", R"("")"},
+      {"nts.listen", R"(["0.0.0.0:4460", "[::]:4460"])"},
+      {"nts.cookie_secret_file", R"("")"},
+      {"nts.cookie_secret_previous_file", R"("")"},
+      {"nts.rotation", R"("86400s")"},
       {"http.listen", R"("127.0.0.1:9559")"},
       {"http.max_error", R"("100ms")"},
       {"health.socket", R"("")"},
@@ -81,7 +89,7 @@ TEST(Options, AreNamedAndDescribedCompletely) {
   EXPECT_TRUE(names.contains("NTP_SERVER_HOST_CLOCK_MAX_ROOT_DISTANCE"));
   EXPECT_EQ(find_option("server.weather"), nullptr);
   EXPECT_EQ(sections(), (std::vector<std::string_view>{"server", "host_clock", "clock", "access",
-                                                       "rate", "http", "health", "log"}));
+                                                       "rate", "nts", "http", "health", "log"}));
 }
 
 TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
@@ -95,6 +103,7 @@ TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
       {"server.poll_minimum", "5"},
       {"server.user", "7:8"},
       {"server.sandbox", "off"},
+      {"server.keys_file", "/etc/keys"},
       {"host_clock.error_floor", "2ms"},
       {"host_clock.error_unknown", "200ms"},
       {"host_clock.max_root_distance", "2.5s"},
@@ -118,6 +127,12 @@ TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
       {"rate.leak", "4"},
       {"rate.prefix_limit", "0"},
       {"rate.kiss", "true"},
+      {"nts.certificate", "/etc/ntp-server/server.crt"},
+      {"nts.key", "/etc/ntp-server/server.key"},
+      {"nts.listen", "192.0.2.1"},
+      {"nts.cookie_secret_file", "/run/secrets/cookies"},
+      {"nts.cookie_secret_previous_file", "/run/secrets/cookies-before"},
+      {"nts.rotation", "3600s"},
       {"http.listen", "off"},
       {"http.max_error", "300ms"},
       {"health.socket", "/run/x"},

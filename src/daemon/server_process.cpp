@@ -16,11 +16,14 @@
 #include "control/metrics.h"
 #include "control/report.h"
 #include "control/status_json.h"
+#include "daemon/cookie_keys.h"
 #include "daemon/health_channel.h"
+#include "daemon/ke_link.h"
 #include "daemon/log.h"
 #include "daemon/privileges.h"
 #include "daemon/sandbox.h"
 #include "daemon/self_probe.h"
+#include "daemon/symmetric_key_file.h"
 #include "daemon/time_settings.h"
 #include "daemon/timekeeper.h"
 #include "daemon/workers.h"
@@ -31,6 +34,7 @@
 #include "os/poll_loop.h"
 #include "os/port_owner.h"
 #include "os/privileges.h"
+#include "os/random.h"
 #include "os/systemd.h"
 #include "os/udp_socket.h"
 #include "os/unix_socket.h"
@@ -44,6 +48,7 @@ namespace {
 constexpr std::chrono::milliseconds kLongestWait{250};
 constexpr std::chrono::seconds kLongestWaitAlone{1};
 constexpr std::chrono::seconds kNeighbourLook{1};
+constexpr std::chrono::seconds kCookieKeys{1};
 constexpr std::chrono::seconds kRetry{5};  // of a health channel or HTTP that could not be had
 constexpr std::chrono::minutes kSharedAtMost{5};        // before a neighbour on our port is a fault
 constexpr std::chrono::milliseconds kProbeMargin{200};  // to answer before the asker gives up
@@ -72,6 +77,9 @@ class ServerProcess {
         plan_(worker_plan(settings_)),
         workers_(served_, plan_),
         timekeeper_(served_, log_, time_settings(settings_), os::measure_precision()),
+        cookie_keys_(settings_.nts, state_directory(settings_.clock.state_directory), log_,
+                     random_),
+        ke_(loop_, log_),
         probe_(loop_, served_, workers_) {}
 
   int run();
@@ -89,6 +97,7 @@ class ServerProcess {
   void arm_housekeeping();
   void housekeeping();
   std::chrono::nanoseconds longest_wait() const;
+  void look_at_cookie_keys();
   void print_requests();
   void tell_suppressed(const control::LogLimiter::Permit& permit) const;
   void answer_health(const HealthQuestion& question, const HealthChannel::Answer& answer);
@@ -100,6 +109,7 @@ class ServerProcess {
   void apply(config::Settings next);
   void publish_policy();
   void look_at_rate();
+  void use_symmetric_keys(SymmetricKeyFile file);
   void stop();
 
   config::Settings settings_;
@@ -112,6 +122,9 @@ class ServerProcess {
   Workers::Plan plan_;
   Workers workers_;
   Timekeeper timekeeper_;
+  os::KernelRandom random_;
+  CookieKeyKeeper cookie_keys_;
+  KeLink ke_;
   SelfProbe probe_;
   std::optional<HealthChannel> health_;
   std::optional<http::Server> http_;
@@ -132,6 +145,8 @@ class ServerProcess {
 std::expected<void, StartFailure> ServerProcess::bind() {
   os::raise_bind_capability();
   os::make_runtime_directory(settings_.server.uid, settings_.server.gid);
+  if (auto bound = ke_.bind(settings_.nts, settings_.server.listen, plan_.uid); !bound)
+    return bound;
   if (const auto fds = os::take_listen_fds(); !fds.empty()) {
     socket_activated_ = true;
     return workers_.adopt(fds);
@@ -160,6 +175,9 @@ void ServerProcess::greet() const {
       log_.warning(fmt::format("UDP {} is shared with {}: it answers until it ends",
                                to_string(endpoint), owner));
     }
+  }
+  for (const Endpoint& endpoint : ke_.listening()) {
+    log_.info("NTS key establishment", {{"address", to_string(endpoint)}});
   }
 }
 
@@ -258,6 +276,9 @@ void ServerProcess::arm_housekeeping() {
       log_.info("UDP " + to_string(endpoint) + " is no longer shared");
     }
   });
+  if (ke_.enabled()) {
+    loop_.every(kCookieKeys, [this](RawTime) { look_at_cookie_keys(); });
+  }
   if (const auto interval = os::watchdog_interval()) {
     loop_.every(*interval, [this](RawTime) {
       const RawTime now = loop_.now();
@@ -293,6 +314,18 @@ void ServerProcess::look_at_rate() {
       "stand before many clients, which the limit cannot tell apart. They are all answered. In "
       "Docker, publish the port without userland-proxy or use --network host",
       to_string(rate.crowd), settings_.rate.limit));
+}
+
+void ServerProcess::look_at_cookie_keys() {
+  const auto state = served_.state.read();
+  const Instant now = os::now();
+  const CookieKeyKeeper::Time time{
+      .raw = now.raw,
+      .real = state.own_clock ? state.map(now.raw) : now.real,
+      .known = state.synchronised && server::is_serving(state, now.raw)};
+  if (!cookie_keys_.look(time)) return;
+  workers_.set_cookie_keys(cookie_keys_.keys());
+  ke_.use({cookie_keys_.sealing_key()});
 }
 
 void ServerProcess::print_requests() {
@@ -368,6 +401,11 @@ control::Report ServerProcess::report() const {
   report.listening = workers_.listening();
   report.workers = plan_.per_endpoint > 0 ? static_cast<int>(workers_.all().size()) : 0;
   report.workers_stalled = workers_.stalled(report.raw_now);
+  if (ke_.enabled()) {
+    report.ke = ke_.view();
+    report.ke->keys = cookie_keys_.where();
+    report.ke->keys_problem = cookie_keys_.problem();
+  }
   report.ready_max_error_s = seconds(settings_.http.max_error);
   report.reloads = reloads_;
   report.reload_errors = reload_errors_;
@@ -443,6 +481,8 @@ void ServerProcess::apply(config::Settings next) {
   if (const auto path = sandbox_.out_of_reach(next); !path.empty()) {
     return refuse("the sandbox has no access to " + path, "cannot be served without a restart");
   }
+  auto keys = read_symmetric_keys(next.server.keys_file);
+  if (!keys) return refuse(keys.error(), "cannot be served");
   const bool http_moved = next.http.listen != settings_.http.listen;
   if (http_moved && next.http.listen) {
     // The same port on another address can only be had once the old one is given up.
@@ -471,6 +511,7 @@ void ServerProcess::apply(config::Settings next) {
       log_.always("Local socket:  " + guide_form(endpoint));
     }
   }
+  use_symmetric_keys(std::move(*keys));
   const bool health_moved = next.health_socket != settings_.health_socket;
   settings_ = std::move(next);
   log_.configure(settings_.log);
@@ -487,8 +528,15 @@ void ServerProcess::apply(config::Settings next) {
     if (option->reloadable) continue;
     log_.warning(fmt::format("{} has changed: a restart is needed for it", option->key));
   }
+  ke_.look_again();
+  cookie_keys_.look_again();
   ++reloads_;
   log_.info("configuration reloaded");
+}
+
+void ServerProcess::use_symmetric_keys(SymmetricKeyFile file) {
+  for (const std::string& warning : file.warnings) log_.warning(warning);
+  workers_.set_symmetric_keys(std::move(file.keys));
 }
 
 void ServerProcess::stop() {
@@ -496,9 +544,12 @@ void ServerProcess::stop() {
   log_.info("stopping: answering what has arrived");
   http_.reset();
   health_.reset();
+  ke_.begin_stop();
   workers_.stop();
   timekeeper_.stop();
   sandbox_.tell_refusals(log_);
+  cookie_keys_.keep();
+  ke_.finish_stop();
   const auto totals = workers_.totals();
   log_.info("stopped", {{"received", fmt::to_string(totals.received)},
                         {"replies", fmt::to_string(totals.replies)}});
@@ -508,6 +559,13 @@ std::expected<void, StartFailure> ServerProcess::start() {
   if (auto bound = bind(); !bound) return bound;
   greet();
   if (auto given_up = give_up_privileges(settings_, log_); !given_up) return given_up;
+  // Forks: no thread may be there yet, and no sandbox, which is another one for that process.
+  if (auto started = ke_.start(); !started) return started;
+  // As whom we serve, so that a reload will not find out that we may not read them; and after the
+  // fork, so that key establishment does not have them.
+  auto keys = read_symmetric_keys(settings_.server.keys_file);
+  if (!keys) return std::unexpected(StartFailure{keys.error(), EX_NOINPUT});
+  use_symmetric_keys(std::move(*keys));
   if (auto inside = sandbox_.enter(settings_, config_file_, log_); !inside) return inside;
   return start_threads();
 }
@@ -521,6 +579,8 @@ int ServerProcess::run() {
     log_.error(started.error().text);
     return started.error().exit_code;
   }
+  ke_.watch();
+  if (ke_.enabled()) look_at_cookie_keys();
   open_health_channel(Try::first);
   arm_housekeeping();
   open_http(Try::first);
