@@ -33,7 +33,7 @@ COPY --from=build --chown=65532:65532 /state/ /var/lib/ntp-server/
 # In a container "loopback" is the container; who can reach 9559 is decided by publishing the port.
 ENV NTP_SERVER_HTTP_LISTEN=0.0.0.0:9559 NTP_SERVER_CLOCK_STATE_DIRECTORY=/var/lib/ntp-server
 USER 65532:65532
-EXPOSE 123/udp 9559/tcp
+EXPOSE 123/udp 4460/tcp 9559/tcp
 STOPSIGNAL SIGTERM
 # The time-out is far above what the probe needs: a probe process on a busy node starts late.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 CMD ["/ntp-server", "healthcheck"]

@@ -18,6 +18,7 @@ void check_loaded(const Loaded& loaded) {
   auto again = load_text(show(loaded, true), "shown");
   NTP_CHECK(again.has_value());
   again->settings.server.listen_is_default = loaded.settings.server.listen_is_default;
+  again->settings.nts.listen_is_default = loaded.settings.nts.listen_is_default;
   again->settings.warnings = loaded.settings.warnings;
   NTP_CHECK(again->settings == loaded.settings);
 }

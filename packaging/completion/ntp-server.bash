@@ -13,7 +13,7 @@ _ntp_server() {
         -*) ;;
         *)
             command+=${command:+ }$word
-            [[ $word == config ]] || break
+            [[ $word == config || $word == ca ]] || break
             ;;
         esac
     done
@@ -29,13 +29,21 @@ _ntp_server() {
     --threads) word='auto 0 1 2 4 8' ;;
     --http) word='off 127.0.0.1:9559 0.0.0.0:9559' ;;
     --listen) word='0.0.0.0 [::] 127.0.0.1' ;;
-    --max-error | --timeout | --count | --source) return ;;
+    --dir)
+        mapfile -t COMPREPLY < <(compgen -d -- "$current")
+        compopt -o filenames 2>/dev/null
+        return
+        ;;
+    --max-error | --timeout | --count | --source | --name) return ;;
     *)
         case $command in
-        '') word="run healthcheck ctl query check config version $settings --version --help" ;;
+        '') word="run healthcheck ctl query check config ca version $settings --version --help" ;;
         run | check) word="$settings --help" ;;
         config) word='show --help' ;;
         'config show') word="$settings --origin --help" ;;
+        ca) word='init issue --help' ;;
+        'ca init') word='--dir --name --help' ;;
+        'ca issue') word='--dir --help' ;;
         healthcheck) word='--max-error --timeout --socket --config --help' ;;
         ctl) word='status tracking sources sourcestats selection activity waitsync --json --max-error --timeout --socket --config --help' ;;
         query) word='--count --json --timeout --help' ;;

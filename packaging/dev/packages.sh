@@ -1,5 +1,5 @@
 # Debian packages by purpose (the same names in Debian 12 and 13), and how to have them. Sourced.
-packages_build=(g++ cmake ninja-build libcli11-dev libfmt-dev libseccomp-dev libtomlplusplus-dev nlohmann-json3-dev)
+packages_build=(g++ cmake ninja-build libcli11-dev libfmt-dev libseccomp-dev libssl-dev libtomlplusplus-dev nettle-dev nlohmann-json3-dev)
 packages_test=(libgtest-dev python3 iproute2 procps strace tzdata)
 packages_clang=(clang-19 libclang-rt-19-dev llvm-19)
 packages_lint=(clang-19 clang-format-19 clang-tidy-19 scdoc man-db)

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/target.sh"
 
 : "${VERSION:=$(cat VERSION)}"
-set -- -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG" -DNTP_SERVER_VERSION="$VERSION" -DNTP_SERVER_TESTS=OFF
+set -- -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG -ffunction-sections -fdata-sections" -DNTP_SERVER_VERSION="$VERSION" -DNTP_SERVER_TESTS=OFF -DNTP_SERVER_STATIC_OPENSSL=ON
 if [ "$target_arch" != "$build_arch" ]; then
   set -- "$@" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$target_processor" \
     -DCMAKE_C_COMPILER="$target_triplet-gcc" -DCMAKE_CXX_COMPILER="$target_triplet-g++"
@@ -23,7 +23,8 @@ mkdir -p "$root/etc/ntp-server/conf.d" "$root/usr/share" "$root/var/lib" "$root/
 # The licences of what is handed out: ours, and those of the libraries beside it and compiled in.
 licences="$root/usr/share/doc"
 install -D -m 644 LICENSE "$licences/ntp-server/LICENSE"
-for package in libc6 libgcc-s1 libstdc++6 tzdata libcli11-dev libfmt-dev libseccomp-dev libtomlplusplus-dev nlohmann-json3-dev; do
+for package in libc6 libgcc-s1 libstdc++6 tzdata libcli11-dev libfmt-dev libseccomp-dev libssl-dev libtomlplusplus-dev \
+  nettle-dev nlohmann-json3-dev; do
   install -D -m 644 "/usr/share/doc/$package/copyright" "$licences/$package/copyright"
 done
 

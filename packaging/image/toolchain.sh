@@ -17,7 +17,7 @@ case "$1" in
     # The older zone names (US/Eastern) are in a package of their own from Debian 13 on.
     legacy=$(apt-cache --names-only search '^tzdata-legacy$' | cut -d' ' -f1)
     apt_install g++ cmake ninja-build libcap2-bin tzdata ${legacy:+"$legacy"} \
-      libcli11-dev libtomlplusplus-dev libfmt-dev libseccomp-dev nlohmann-json3-dev
+      libcli11-dev libtomlplusplus-dev libfmt-dev libseccomp-dev libssl-dev nettle-dev nlohmann-json3-dev
     ;;
   cross)
     [ "$target_arch" != "$build_arch" ] || exit 0
@@ -25,7 +25,8 @@ case "$1" in
     apt_update
     # The libraries are Debian's own for that architecture, with its security updates.
     apt_install "g++-$target_gnu_package" "libc6-dev:$target_arch" "libstdc++6:$target_arch" "libgcc-s1:$target_arch" \
-      "libtomlplusplus-dev:$target_arch" "libfmt-dev:$target_arch" "libseccomp-dev:$target_arch"
+      "libtomlplusplus-dev:$target_arch" "libfmt-dev:$target_arch" "libseccomp-dev:$target_arch" "libssl-dev:$target_arch" \
+      "nettle-dev:$target_arch"
     ;;
   *) echo "usage: toolchain.sh native|cross" >&2; exit 64 ;;
 esac

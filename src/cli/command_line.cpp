@@ -15,6 +15,7 @@
 #include "config/source_fields.h"
 #include "config/suggest.h"
 #include "config/units.h"
+#include "tls/authority.h"
 
 namespace ntp::cli {
 namespace {
@@ -24,6 +25,7 @@ using namespace std::chrono_literals;
 
 constexpr int kHealthcheckFailed = 1;  // Docker reserves 2
 constexpr int kMostQueries = 1000;
+constexpr int kMostHosts = 100;
 
 constexpr const char* kExamples = R"(Examples:
   ntp-server                               serve on UDP port 123
@@ -70,6 +72,23 @@ Examples:
 constexpr const char* kShowExamples = R"(Examples:
   ntp-server config show
   ntp-server config show --origin --config ./ntp.toml)";
+
+constexpr const char* kCaExamples =
+    R"(For networks without an authority of their own. Clients need ca.crt; the server
+needs server.crt and server.key; ca.key is needed only here, to issue again.)";
+constexpr const char* kCaInitExamples =
+    R"(Writes ca.crt, ca.key, server.crt and server.key; nothing where one of them is
+there already.
+
+Examples:
+  ntp-server ca init time.lan 192.0.2.1
+  ntp-server ca init --dir /etc/ntp-server/tls --name 'Example LAN' time.lan)";
+constexpr const char* kCaIssueExamples =
+    R"(Writes server.crt anew, by the authority in the directory, for the key in
+server.key; both where there is no key yet. A running server takes it up.
+
+Examples:
+  ntp-server ca issue --dir /etc/ntp-server/tls time.lan 192.0.2.1)";
 
 // A usage error on its way out of the parser.
 struct Wrong {
@@ -176,6 +195,8 @@ class Parser {
   void collect_healthcheck(CommandLine& line) const;
   void collect_ctl(CommandLine& line) const;
   void collect_query(CommandLine& line) const;
+  void add_ca();
+  void collect_ca(const CLI::App& app, CommandLine& line) const;
 
   CLI::App root_{"An NTP server: serves the time of the host's clock, and says how good it is.",
                  "ntp-server"};
@@ -187,6 +208,15 @@ class Parser {
   CLI::App* config_ = nullptr;
   CLI::App* show_ = nullptr;
   CLI::App* version_ = nullptr;
+  CLI::App* ca_ = nullptr;
+  // Of ca init and of ca issue.
+  struct CaWords {
+    CLI::App* app = nullptr;
+    CLI::Option* directory = nullptr;
+    CLI::Option* name = nullptr;
+    CLI::Option* hosts = nullptr;
+  };
+  std::array<CaWords, 2> ca_words_{};
   CLI::Option* healthcheck_config_ = nullptr;
   CLI::Option* ctl_config_ = nullptr;
   CLI::Option* ctl_json_ = nullptr;
@@ -268,7 +298,30 @@ Parser::Parser() {
   configured_.push_back(add_settings(*show_));
   origin_ = show_->add_flag("--origin");
   origin_->description("say of each value where it is from");
+  add_ca();
   version_ = &add_command(root_, "version", "Print the version", "");
+}
+
+void Parser::add_ca() {
+  ca_ =
+      &add_command(root_, "ca", "Make certificates for NTS in a network of one's own", kCaExamples);
+  ca_->require_subcommand(0, 1);
+  auto& [init, issue] = ca_words_;
+  init.app = &add_command(*ca_, "init", "Make an authority, and a certificate for this server",
+                          kCaInitExamples);
+  issue.app =
+      &add_command(*ca_, "issue", "Make a new certificate for this server", kCaIssueExamples);
+  for (CaWords* words : {&init, &issue}) {
+    words->hosts = add_text(*words->app, "HOST", "HOST...",
+                            "names and addresses by which clients ask for the server");
+    words->hosts->required();
+    words->hosts->expected(1, kMostHosts);
+    words->hosts->allow_extra_args(true);
+    words->directory =
+        add_text(*words->app, "--dir", "DIR", "where the files are (default: this directory)");
+  }
+  init.name = add_text(*init.app, "--name", "NAME",
+                       "of the authority, for people (default: ntp-server LAN authority)");
 }
 
 const CLI::App& Parser::innermost() const {
@@ -414,6 +467,23 @@ void Parser::collect_query(CommandLine& line) const {
   }
 }
 
+void Parser::collect_ca(const CLI::App& app, CommandLine& line) const {
+  const auto& words = ca_words_[&app == ca_words_[0].app ? 0 : 1];
+  auto& options = line.ca;
+  options.is_new = &words == ca_words_.data();
+  options.directory = once(*words.directory).value_or(options.directory);
+  if (words.name != nullptr) options.name = once(*words.name).value_or(options.name);
+  if (options.name.empty() || options.name.size() > 64) {
+    throw Wrong{"--name must have 1 to 64 octets"};
+  }
+  for (const std::string& host : words.hosts->results()) {
+    if (!tls::is_host(host)) {
+      throw Wrong{fmt::format("{} is neither a host name nor an address", quote(host))};
+    }
+    options.hosts.push_back(host);
+  }
+}
+
 CommandLine Parser::collect() const {
   const auto& app = innermost();
   CommandLine line;
@@ -422,7 +492,9 @@ CommandLine Parser::collect() const {
     return line;
   }
   if (&app == config_) throw Wrong{"config needs to be told what to do: config show"};
+  if (&app == ca_) throw Wrong{"ca needs to be told what to do: ca init, ca issue"};
   collect_settings(line);
+  if (line.config && app.get_parent() == ca_) throw Wrong{"--config means nothing to ca"};
   if (&app == query_ && line.config) throw Wrong{"--config means nothing to query"};
   if (&app == healthcheck_) {
     line.command = Command::healthcheck;
@@ -435,6 +507,9 @@ CommandLine Parser::collect() const {
     collect_query(line);
   } else if (&app == check_) {
     line.command = Command::check;
+  } else if (app.get_parent() == ca_) {
+    line.command = Command::ca;
+    collect_ca(app, line);
   } else if (&app == show_) {
     line.command = Command::config_show;
     line.origins = origin_->count() > 0;

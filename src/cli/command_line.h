@@ -19,6 +19,7 @@ enum class Command : std::uint8_t {
   query,
   check,
   config_show,
+  ca,
   version,
   help,
 };
@@ -31,6 +32,7 @@ struct CommandLine {
   HealthcheckOptions healthcheck{};
   CtlOptions ctl{};
   QueryOptions query{};
+  CaOptions ca{};
   std::string help{};  // the text of Command::help
 };
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/ctl_text.h"
 #include "cli/local_server.h"
@@ -33,6 +34,17 @@ struct CtlOptions {
   std::chrono::nanoseconds timeout = std::chrono::seconds(60);  // of waitsync
 };
 
+// A certificate authority for a network of one's own, and certificates for its servers.
+struct CaOptions {
+  bool is_new = true;  // ca init; else ca issue
+  std::string directory = ".";
+  std::string name = "ntp-server LAN authority";
+  std::vector<std::string> hosts{};  // names or addresses; never empty
+  std::uint32_t uid = 65532;         // who will have to read the server's key, where we are root
+  std::uint32_t gid = 65532;
+};
+
+int run_ca(const CaOptions& options);
 int run_ctl(const CtlOptions& options);
 int run_healthcheck(const HealthcheckOptions& options);  // 0 or 1 only
 int run_query(const QueryOptions& options);

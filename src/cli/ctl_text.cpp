@@ -207,6 +207,34 @@ std::string sources_line(const json& status) {
                      without > 0 ? fmt::format(", {} without an address", without) : "");
 }
 
+std::string nts_lines(const json& status) {
+  const json& nts = at(status, "nts");
+  if (nts.is_null()) return {};
+  const json& certificate = at(nts, "certificate");
+  const json& outcomes = at(nts, "outcomes");
+  std::uint64_t failed = 0;
+  for (const auto& [name, count] : outcomes.items()) {
+    if (name != "ok" && count.is_number_unsigned()) failed += count.get<std::uint64_t>();
+  }
+  std::string text = fmt::format("nts            {}, {} handshakes, {} failed, {} open\n",
+                                 at(nts, "up") == true ? "up" : "down", word(at(outcomes, "ok")),
+                                 failed, word(at(nts, "open")));
+  if (at(certificate, "loaded") == true) {
+    text += fmt::format("certificate    {}, until {}\n", word(at(certificate, "subject")),
+                        word(at(certificate, "valid_until")));
+  }
+  if (const json& problem = at(certificate, "problem"); !problem.is_null()) {
+    text += fmt::format("certificate    {}\n", word(problem));
+  }
+  if (const json& keys = at(nts, "keys"); keys.is_string()) {
+    text += fmt::format("cookie keys    {}\n", word(keys));
+  }
+  if (const json& problem = at(nts, "keys_problem"); !problem.is_null()) {
+    text += fmt::format("cookie keys    {}\n", word(problem));
+  }
+  return text;
+}
+
 std::string status_text(const json& status) {
   const json& system = at(status, "system");
   const json& packets = at(status, "packets");
@@ -225,6 +253,7 @@ std::string status_text(const json& status) {
     text += "frequency      " + frequency_line(clock) + "\n";
     text += sources_line(status);
   }
+  text += nts_lines(status);
   text += fmt::format("packets        {} received, {} answered, {} ignored\n",
                       word(at(packets, "received")), word(at(packets, "sent")),
                       word(at(packets, "ignored")));

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -14,8 +15,12 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "config/show.h"
+#include "daemon/cookie_secret.h"
 #include "daemon/server_process.h"
+#include "os/clocks.h"
 #include "os/config_files.h"
+#include "os/secret_file.h"
+#include "tls/server_context.h"
 #include "version.h"
 
 namespace ntp::cli {
@@ -58,14 +63,44 @@ int serve(const CommandLine& line) {
                             line.config.value_or(std::string(os::kDefaultConfigFile)));
 }
 
+// The files that the configuration names, with the eyes of whoever asks. What is wrong with them.
+std::vector<std::string> check_files(const config::NtsSettings& nts,
+                                     std::vector<std::string>& warnings) {
+  std::vector<std::string> problems;
+  if (!nts.enabled()) return problems;
+  const auto context = tls::ServerContext::load(nts.certificate, nts.key, "ntske/1");
+  if (context) {
+    warnings.insert(warnings.end(), context->warnings().begin(), context->warnings().end());
+    const auto validity = tls::validity_warning(context->certificate(), os::real_now());
+    if (!validity.empty()) warnings.push_back(nts.certificate + ": " + validity);
+  } else {
+    problems.push_back(context.error());
+  }
+  for (const auto& path : {nts.cookie_secret_file, nts.cookie_secret_previous_file}) {
+    if (path.empty()) continue;
+    auto secret = daemon::read_cookie_secret(path);
+    if (!secret) {
+      problems.push_back(secret.error());
+    } else if (!secret->warning.empty()) {
+      warnings.push_back(secret->warning);
+    }
+    if (secret) os::wipe(secret->text);
+  }
+  return problems;
+}
+
 int check(const CommandLine& line) {
   const auto sources = read_sources(line);
   if (!sources) return refuse(sources.error());
   const auto loaded = config::load(*sources);
   if (!loaded) return refuse(loaded.error());
+  auto warnings = loaded->settings.warnings;
+  if (const auto problems = check_files(loaded->settings.nts, warnings); !problems.empty()) {
+    complain(fmt::format("{}\n", fmt::join(problems, "\n")));
+    return config::kExitConfig;
+  }
   std::string text;
-  for (const auto& warning : loaded->settings.warnings)
-    text += fmt::format("warning: {}\n", warning);
+  for (const auto& warning : warnings) text += fmt::format("warning: {}\n", warning);
   text += "ok:";
   for (const auto& file : sources->files) text += ' ' + file.name;
   if (sources->files.empty()) text += " no configuration file";
@@ -109,6 +144,15 @@ int query(const CommandLine& line) {
   return run_query(options);
 }
 
+int ca(const CommandLine& line) {
+  auto options = line.ca;
+  const auto sources = read_sources(line).value_or(config::Sources{});
+  const auto settings = config::load_what_is_good(sources);
+  options.uid = settings.server.uid;
+  options.gid = settings.server.gid;
+  return run_ca(options);
+}
+
 int print_version() {
   print(fmt::format("ntp-server {} ({}, {})\n", kVersion, kCompiler, kMachine));
   return EX_OK;
@@ -128,6 +172,8 @@ int run_command(const CommandLine& line) {
       return check(line);
     case Command::config_show:
       return show(line);
+    case Command::ca:
+      return ca(line);
     case Command::version:
       return print_version();
     case Command::help:

@@ -48,8 +48,9 @@ void expect_same_when_shown(const Loaded& loaded, const std::string& where) {
     const std::string text = show(loaded, origins);
     auto again = load_text(text, "shown");
     ASSERT_TRUE(again.has_value()) << where << '\n' << text << show(again.error());
-    // The one thing that a file cannot say.
+    // What a file cannot say.
     again->settings.server.listen_is_default = loaded.settings.server.listen_is_default;
+    again->settings.nts.listen_is_default = loaded.settings.nts.listen_is_default;
     again->settings.warnings = loaded.settings.warnings;
     EXPECT_EQ(again->settings, loaded.settings) << where << '\n' << text;
   }

@@ -191,6 +191,7 @@ TEST(Documents, ExampleFileStatesEveryDefault) {
   EXPECT_EQ(loaded->settings.sources[0], client::SourceOptions{.host = "ntp.example.org"});
   loaded->settings.sources.clear();
   loaded->settings.server.listen_is_default = true;
+  loaded->settings.nts.listen_is_default = true;
   EXPECT_EQ(loaded->settings, defaults());
 }
 

@@ -68,6 +68,28 @@ void check_orphan(const Loaded& loaded, Problems& problems) {
        .hint = "write 2 to 14: sources with the true time are below it, who follows is one above"});
 }
 
+void check_nts(Loaded& loaded, Problems& problems) {
+  const auto& nts = loaded.settings.nts;
+  if (nts.certificate.empty() != nts.key.empty()) {
+    const bool lacks_key = nts.key.empty();
+    problems.push_back(
+        {.where = origin_of(loaded, lacks_key ? "nts.certificate" : "nts.key"),
+         .what = lacks_key ? "nts.certificate is set, but nts.key is not"
+                           : "nts.key is set, but nts.certificate is not",
+         .hint = "NTS needs both; `ntp-server ca init` makes a pair for those who have none"});
+  }
+  if (nts.cookie_secret_file.empty() && !nts.cookie_secret_previous_file.empty()) {
+    problems.push_back(
+        {.where = origin_of(loaded, "nts.cookie_secret_previous_file"),
+         .what = "nts.cookie_secret_previous_file is set, but nts.cookie_secret_file is not",
+         .hint = "the present secret belongs into nts.cookie_secret_file"});
+  }
+  if (!nts.enabled() && !nts.cookie_secret_file.empty()) {
+    loaded.settings.warnings.emplace_back(
+        "nts.cookie_secret_file has no effect: without nts.certificate and nts.key NTS is off");
+  }
+}
+
 // What no single value shows.
 void check_together(Loaded& loaded, Problems& problems) {
   const auto& host = loaded.settings.host_clock;
@@ -95,6 +117,7 @@ void check_together(Loaded& loaded, Problems& problems) {
          .hint = "a server counts once, a pool max_sources times, noselect not at all"});
   }
   check_orphan(loaded, problems);
+  check_nts(loaded, problems);
   const auto& clock = loaded.settings.clock;
   if (clock.steer == clock::Actuator::system && loaded.settings.sources.empty()) {
     problems.push_back({.where = origin_of(loaded, "clock.steer"),
@@ -222,6 +245,8 @@ std::expected<Loaded, Problems> load(const Sources& sources) {
   Loaded loaded = apply_all(sources, problems);
   loaded.settings.server.listen_is_default =
       origin_of(loaded, "server.listen").kind == Origin::Kind::fallback;
+  loaded.settings.nts.listen_is_default =
+      origin_of(loaded, "nts.listen").kind == Origin::Kind::fallback;
   if (problems.empty()) load_access(sources, loaded, problems);
   if (problems.empty()) check_together(loaded, problems);
   if (!problems.empty()) return std::unexpected(std::move(problems));

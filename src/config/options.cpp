@@ -17,6 +17,7 @@ using std::string_view;
 using namespace std::chrono_literals;
 
 constexpr std::uint16_t kNtpPort = 123;
+constexpr std::uint16_t kKePort = 4460;  // RFC 8915 section 7.1
 constexpr std::uint16_t kHttpPort = 9559;
 
 constexpr std::int64_t ns(std::chrono::nanoseconds duration) { return duration.count(); }
@@ -28,11 +29,13 @@ constexpr std::array<string_view, 2> kActuators{"none", "system"};
 constexpr std::array<string_view, 3> kSandboxes{"auto", "off", "required"};
 constexpr std::array<string_view, 4> kLevels{"error", "warning", "info", "debug"};
 constexpr std::array<string_view, 3> kFormats{"text", "json", "logfmt"};
+constexpr std::array<string_view, 1> kNoKeysFile{""};
 constexpr std::array<string_view, 2> kSocketWords{"", "off"};
 constexpr std::array<string_view, 2> kLeapWords{"system", "off"};
 constexpr std::array<string_view, 2> kStateWords{"", "off"};
 constexpr std::array<string_view, 3> kUnlisted{"auto", "allow", "deny"};
 constexpr std::array<string_view, 1> kRulesWords{""};
+constexpr std::array<string_view, 1> kNoFile{""};
 static_assert(kUnsynchronised[static_cast<std::size_t>(clock::Unsynchronised::orphan)] == "orphan");
 static_assert(kActuators[static_cast<std::size_t>(clock::Actuator::system)] == "system");
 static_assert(kSandboxes[static_cast<std::size_t>(Sandbox::required)] == "required");
@@ -138,6 +141,15 @@ constexpr std::array kOptions{
            .read = [](Settings& s, const Given& g) { read_enum(g, s.server.sandbox); },
            .show = [](const Settings& s) { return show_enum(kSandboxes, s.server.sandbox); },
            .words = kSandboxes},
+    Option{.key = "server.keys_file", .fallback = "", .flag = "", .argument = "",
+           .expects = R"("" or an absolute path in printable ASCII)",
+           .help = "file of symmetric keys in chrony's form (ID TYPE KEY): requests with a MAC of one "
+                   "of them get a reply with such a MAC; where it is our own nobody else may read it",
+           .reloadable = true,
+           .most = kLongestPath,
+           .read = [](Settings& s, const Given& g) { read_path(g, s.server.keys_file); },
+           .show = [](const Settings& s) { return quote(s.server.keys_file); },
+           .words = kNoKeysFile},
 
     Option{.key = "host_clock.error_floor", .fallback = "1ms", .flag = "", .argument = "",
            .expects = R"(a duration from "0s" to "1s")",
@@ -319,6 +331,54 @@ constexpr std::array kOptions{
            .reloadable = true,
            .read = [](Settings& s, const Given& g) { read_boolean(g, s.rate.kiss); },
            .show = [](const Settings& s) { return show_boolean(s.rate.kiss); }},
+    Option{.key = "nts.certificate", .fallback = "", .flag = "", .argument = "",
+           .expects = R"("" or an absolute path in printable ASCII)",
+           .help = "PEM file with the certificate that NTS clients are shown and those between it "
+                   "and the root, the server's own first; with nts.key it turns NTS on; renewals are "
+                   "taken up within two seconds",
+           .most = kLongestPath,
+           .read = [](Settings& s, const Given& g) { read_path(g, s.nts.certificate); },
+           .show = [](const Settings& s) { return quote(s.nts.certificate); },
+           .words = kNoFile},
+    Option{.key = "nts.key", .fallback = "", .flag = "", .argument = "",
+           .expects = R"("" or an absolute path in printable ASCII)",
+           .help = "PEM file with the private key of nts.certificate, without a password; where it is "
+                   "our own nobody else may read it",
+           .most = kLongestPath,
+           .read = [](Settings& s, const Given& g) { read_path(g, s.nts.key); },
+           .show = [](const Settings& s) { return quote(s.nts.key); },
+           .words = kNoFile},
+    Option{.key = "nts.listen", .fallback = "0.0.0.0:4460,[::]:4460", .flag = "", .argument = "",
+           .expects = kEndpointForm,
+           .help = "TCP addresses for NTS key establishment, port 4460 where none is written; a "
+                   "family that the machine lacks is tolerated in the default only",
+           .read = [](Settings& s, const Given& g) { read_endpoints(g, kKePort, s.nts.listen); },
+           .show = [](const Settings& s) { return show_endpoints(s.nts.listen); }},
+    Option{.key = "nts.cookie_secret_file", .fallback = "", .flag = "", .argument = "",
+           .expects = R"("" or an absolute path in printable ASCII)",
+           .help = "file with at least 32 octets that all servers of a fleet share: each makes the "
+                   "same cookie keys from it, so a client may move between them; empty for random "
+                   "keys of this server's own, kept in clock.state_directory",
+           .most = kLongestPath,
+           .read = [](Settings& s, const Given& g) { read_path(g, s.nts.cookie_secret_file); },
+           .show = [](const Settings& s) { return quote(s.nts.cookie_secret_file); },
+           .words = kNoFile},
+    Option{.key = "nts.cookie_secret_previous_file", .fallback = "", .flag = "", .argument = "",
+           .expects = R"("" or an absolute path in printable ASCII)",
+           .help = "the secret from before the present one, whose cookies are still accepted",
+           .most = kLongestPath,
+           .read = [](Settings& s, const Given& g) {
+             read_path(g, s.nts.cookie_secret_previous_file);
+           },
+           .show = [](const Settings& s) { return quote(s.nts.cookie_secret_previous_file); },
+           .words = kNoFile},
+    Option{.key = "nts.rotation", .fallback = "86400s", .flag = "", .argument = "",
+           .expects = R"(a duration from "60s" to "604800s")",
+           .help = "how long cookies are made with one key; they are accepted for seven times as "
+                   "long after; the same on all servers of a fleet",
+           .least = ns(60s), .most = ns(168h),
+           .read = [](Settings& s, const Given& g) { read_duration(g, s.nts.rotation); },
+           .show = [](const Settings& s) { return quote(show_duration(s.nts.rotation)); }},
 
     Option{.key = "http.listen", .fallback = "127.0.0.1:9559",
            .flag = "--http", .argument = "ADDR[:PORT]|off",

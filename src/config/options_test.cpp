@@ -11,9 +11,10 @@ namespace {
 
 TEST(Options, HaveTheDefaultsThatTheSettingsStructsState) {
   // Two places name the defaults: the table, for people, and settings.h, for tests that make a
-  // Settings of their own. server.listen and http.listen have none in settings.h.
+  // Settings of their own. The addresses to listen on have none in settings.h.
   Settings plain;
   plain.server.listen = defaults().server.listen;
+  plain.nts.listen = defaults().nts.listen;
   plain.http.listen = defaults().http.listen;
   EXPECT_EQ(plain, defaults());
 }
@@ -28,6 +29,7 @@ TEST(Options, HaveTheDefaultsThatTheDocumentsPromise) {
       {"server.poll_minimum", "-6"},
       {"server.user", R"("65532:65532")"},
       {"server.sandbox", R"("auto")"},
+      {"server.keys_file", R"("")"},
       {"host_clock.error_floor", R"("1ms")"},
       {"host_clock.error_unknown", R"("100ms")"},
       {"host_clock.max_root_distance", R"("1.5s")"},
@@ -51,6 +53,12 @@ TEST(Options, HaveTheDefaultsThatTheDocumentsPromise) {
       {"rate.leak", "2"},
       {"rate.prefix_limit", "16000"},
       {"rate.kiss", "false"},
+      {"nts.certificate", R"("")"},
+      {"nts.key", R"("")"},
+      {"nts.listen", R"(["0.0.0.0:4460", "[::]:4460"])"},
+      {"nts.cookie_secret_file", R"("")"},
+      {"nts.cookie_secret_previous_file", R"("")"},
+      {"nts.rotation", R"("86400s")"},
       {"http.listen", R"("127.0.0.1:9559")"},
       {"http.max_error", R"("100ms")"},
       {"health.socket", R"("")"},
@@ -81,52 +89,61 @@ TEST(Options, AreNamedAndDescribedCompletely) {
   EXPECT_TRUE(names.contains("NTP_SERVER_HOST_CLOCK_MAX_ROOT_DISTANCE"));
   EXPECT_EQ(find_option("server.weather"), nullptr);
   EXPECT_EQ(sections(), (std::vector<std::string_view>{"server", "host_clock", "clock", "access",
-                                                       "rate", "http", "health", "log"}));
+                                                       "rate", "nts", "http", "health", "log"}));
 }
+
+// Of each setting a value that is not the default.
+constexpr std::pair<const char*, const char*> kOther[] = {
+    {"server.listen", "192.0.2.1"},
+    {"server.threads", "5"},
+    {"server.stratum", "4"},
+    {"server.unsynchronised", "refuse"},
+    {"server.local_stratum", "11"},
+    {"server.poll_minimum", "5"},
+    {"server.user", "7:8"},
+    {"server.sandbox", "off"},
+    {"server.keys_file", "/etc/keys"},
+    {"host_clock.error_floor", "2ms"},
+    {"host_clock.error_unknown", "200ms"},
+    {"host_clock.max_root_distance", "2.5s"},
+    {"clock.unsynchronised", "orphan"},
+    {"clock.local_wait", "3s"},
+    {"clock.orphan_wait", "30s"},
+    {"clock.minsources", "2"},
+    {"clock.max_root_distance", "2.5s"},
+    {"clock.leap_seconds", "off"},
+    {"clock.state_directory", "/var/lib/x"},
+    {"clock.steer", "system"},
+    {"clock.step_threshold", "600ms"},
+    {"clock.step_updates", "-1"},
+    {"clock.max_change", "0s"},
+    {"access.allow", "192.0.2.0/24,2001:db8::/32@192.0.2.1"},
+    {"access.deny", "198.51.100.7"},
+    {"access.rules", "/etc/x"},
+    {"access.unlisted", "deny"},
+    {"rate.limit", "0"},
+    {"rate.burst", "100"},
+    {"rate.leak", "4"},
+    {"rate.prefix_limit", "0"},
+    {"rate.kiss", "true"},
+    {"nts.certificate", "/etc/ntp-server/server.crt"},
+    {"nts.key", "/etc/ntp-server/server.key"},
+    {"nts.listen", "192.0.2.1"},
+    {"nts.cookie_secret_file", "/run/secrets/cookies"},
+    {"nts.cookie_secret_previous_file", "/run/secrets/cookies-before"},
+    {"nts.rotation", "3600s"},
+    {"http.listen", "off"},
+    {"http.max_error", "300ms"},
+    {"health.socket", "/run/x"},
+    {"log.level", "debug"},
+    {"log.format", "json"},
+    {"log.requests", "true"},
+};
 
 TEST(Options, EachReadsAndShowsASettingOfItsOwn) {
   // A pasted line that reads or shows the wrong member would pass every test of a single key.
-  const std::pair<const char*, const char*> other[] = {
-      {"server.listen", "192.0.2.1"},
-      {"server.threads", "5"},
-      {"server.stratum", "4"},
-      {"server.unsynchronised", "refuse"},
-      {"server.local_stratum", "11"},
-      {"server.poll_minimum", "5"},
-      {"server.user", "7:8"},
-      {"server.sandbox", "off"},
-      {"host_clock.error_floor", "2ms"},
-      {"host_clock.error_unknown", "200ms"},
-      {"host_clock.max_root_distance", "2.5s"},
-      {"clock.unsynchronised", "orphan"},
-      {"clock.local_wait", "3s"},
-      {"clock.orphan_wait", "30s"},
-      {"clock.minsources", "2"},
-      {"clock.max_root_distance", "2.5s"},
-      {"clock.leap_seconds", "off"},
-      {"clock.state_directory", "/var/lib/x"},
-      {"clock.steer", "system"},
-      {"clock.step_threshold", "600ms"},
-      {"clock.step_updates", "-1"},
-      {"clock.max_change", "0s"},
-      {"access.allow", "192.0.2.0/24,2001:db8::/32@192.0.2.1"},
-      {"access.deny", "198.51.100.7"},
-      {"access.rules", "/etc/x"},
-      {"access.unlisted", "deny"},
-      {"rate.limit", "0"},
-      {"rate.burst", "100"},
-      {"rate.leak", "4"},
-      {"rate.prefix_limit", "0"},
-      {"rate.kiss", "true"},
-      {"http.listen", "off"},
-      {"http.max_error", "300ms"},
-      {"health.socket", "/run/x"},
-      {"log.level", "debug"},
-      {"log.format", "json"},
-      {"log.requests", "true"},
-  };
-  ASSERT_EQ(options().size(), std::size(other));
-  for (const auto& [key, text] : other) {
+  ASSERT_EQ(options().size(), std::size(kOther));
+  for (const auto& [key, text] : kOther) {
     const auto* option = find_option(key);
     ASSERT_NE(option, nullptr) << key;
     Settings settings = defaults();

@@ -33,6 +33,7 @@ struct ServerSettings {
   std::uint32_t uid = 65532;  // what root becomes after binding
   std::uint32_t gid = 65532;
   Sandbox sandbox = Sandbox::automatic;
+  std::string keys_file;  // symmetric keys, as chrony writes them; empty: none
 
   friend bool operator==(const ServerSettings&, const ServerSettings&) = default;
 };
@@ -84,6 +85,21 @@ struct RateSettings {
   friend bool operator==(const RateSettings&, const RateSettings&) = default;
 };
 
+// NTS (RFC 8915) for clients: on where there is a certificate.
+struct NtsSettings {
+  std::string certificate;  // paths; empty: NTS is off
+  std::string key;
+  std::vector<Endpoint> listen;  // TCP, for key establishment; never empty
+  bool listen_is_default = true;
+  std::string cookie_secret_file;  // empty: keys of this node's own
+  std::string cookie_secret_previous_file;
+  std::chrono::nanoseconds rotation{std::chrono::hours(24)};
+
+  bool enabled() const noexcept { return !certificate.empty(); }
+
+  friend bool operator==(const NtsSettings&, const NtsSettings&) = default;
+};
+
 struct HttpSettings {
   std::optional<Endpoint> listen;  // empty: off
   std::chrono::nanoseconds max_error{std::chrono::milliseconds(100)};
@@ -105,6 +121,7 @@ struct Settings {
   ClockSettings clock;
   AccessSettings access;
   RateSettings rate;
+  NtsSettings nts;
   HttpSettings http;
   std::string health_socket;  // "off", or empty: the first usable place, see os/unix_socket.h
   LogSettings log;

@@ -269,6 +269,13 @@ void write_packets(Exposition& out, const Totals& totals) {
   out.counter("ntp_server_leaked_requests_total",
               "Requests answered although their address was above the limit.", totals.leaked);
   out.counter("ntp_server_kiss_packets_total", "Replies that were a kiss-o'-death.", totals.kisses);
+  out.counter("ntp_server_mac_accepted_packets_total",
+              "Requests with the MAC of a symmetric key, answered with one.", totals.mac_accepted);
+  out.counter("ntp_server_nts_accepted_packets_total", "NTS requests answered with time.",
+              totals.nts_accepted);
+  out.counter("ntp_server_nts_nak_packets_total",
+              "NTS requests answered with NTSN: the cookie was not (any more) ours.",
+              totals.nts_naks);
   out.counter("ntp_server_sent_packets_total", "Replies that the kernel took.", totals.replies);
   out.counter("ntp_server_response_send_errors_total", "Replies that the kernel refused.",
               totals.send_errors);
@@ -297,6 +304,35 @@ void write_rate(Exposition& out, const Report& report) {
             "1 while most requests are above the limit of one address and come from many ports: a "
             "proxy or NAT before many clients, which is not punished.",
             report.rate.crowd_ports > 0 ? 1 : 0);
+}
+
+void write_nts(Exposition& out, const Report& report) {
+  const KeView& ke = *report.ke;
+  out.gauge("ntp_nts_ke_up", "1 while the process of NTS key establishment runs, 0 otherwise.",
+            ke.up ? 1 : 0);
+  out.counter("ntp_nts_ke_restarts_total", "Times that it had to be started again.", ke.restarts);
+  out.counter("ntp_nts_ke_connections_total", "Connections accepted.", ke.counters.accepted);
+  out.family("ntp_nts_ke_handshakes_total", "counter",
+             "Connections that ended, by outcome; ok: cookies were handed out.");
+  for (std::size_t i = 0; i < kKeOutcomes; ++i) {
+    out.sample(ke.counters.outcomes[i], {{"outcome", kKeOutcomeNames[i]}});
+  }
+  out.counter("ntp_nts_ke_accept_errors_total",
+              "Connections that had to wait because no descriptor or no memory was to be had.",
+              ke.counters.accept_errors);
+  out.gauge("ntp_nts_ke_connections_open", "Connections that are open.", ke.counters.open);
+  out.gauge("ntp_nts_certificate_loaded",
+            "1 while there is a certificate to show, 0 otherwise: then there are no handshakes.",
+            ke.certificate.loaded ? 1 : 0);
+  out.gauge("ntp_nts_certificate_problem",
+            "1 while the files of the certificate and its key cannot be used as they are.",
+            ke.certificate.problem.empty() ? 0 : 1);
+  if (!ke.certificate.loaded) return;
+  out.gauge("ntp_nts_certificate_expiry_timestamp_seconds",
+            "When the first certificate of the chain ends, in Unix time.",
+            seconds(ke.certificate.valid_until.time_since_epoch()));
+  out.gauge("ntp_nts_certificate_expires_in_seconds", "Until then; negative once it is over.",
+            seconds(ke.certificate.valid_until - report.now));
 }
 
 void write_process(Exposition& out, const Report& report) {
@@ -330,6 +366,7 @@ std::string metrics(const Report& report) {
   if (report.sources) write_sources(out, report);
   write_packets(out, report.totals);
   write_rate(out, report);
+  if (report.ke) write_nts(out, report);
   return out.take();
 }
 

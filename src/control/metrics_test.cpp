@@ -59,6 +59,9 @@ TEST(Metrics, TellEveryFieldOfTheReport) {
       {"ntp_server_rate_threatened", "1"},
       {"ntp_server_rate_crowd", "1"},
       {"ntp_server_sent_packets_total", "1000"},
+      {"ntp_server_mac_accepted_packets_total", "40"},
+      {"ntp_server_nts_accepted_packets_total", "50"},
+      {"ntp_server_nts_nak_packets_total", "60"},
       {"ntp_server_response_send_errors_total", "3"},
       {"ntp_server_receive_errors_total", "4"},
       {"ntp_server_receive_batches_total", "400"},
@@ -203,6 +206,28 @@ TEST(Metrics, TellOfTheSourcesAndTheClockMadeOfThem) {
   EXPECT_EQ(all.at("ntp_source_offset_seconds" + source), "NaN");
   EXPECT_EQ(all.at("ntp_source_delay_seconds" + source), "NaN");
   EXPECT_FALSE(all.contains("ntp_steering_error_seconds"));
+}
+
+TEST(Metrics, TellOfNtsWhileItIsOn) {
+  for (const auto& [name, value] : samples(metrics(report_with_a_source()))) {
+    EXPECT_FALSE(name.starts_with("ntp_nts_")) << name;
+  }
+  auto all = samples(metrics(report_with_nts()));
+  EXPECT_EQ(all["ntp_nts_ke_up"], "1");
+  EXPECT_EQ(all["ntp_nts_ke_restarts_total"], "2");
+  EXPECT_EQ(all["ntp_nts_ke_connections_total"], "5000");
+  EXPECT_EQ(all["ntp_nts_ke_connections_open"], "33");
+  EXPECT_EQ(all["ntp_nts_ke_accept_errors_total"], "9");
+  EXPECT_EQ(all[R"(ntp_nts_ke_handshakes_total{outcome="ok"})"], "100");
+  EXPECT_EQ(all[R"(ntp_nts_ke_handshakes_total{outcome="evicted"})"], "116");
+  EXPECT_EQ(all["ntp_nts_certificate_loaded"], "1");
+  EXPECT_EQ(all["ntp_nts_certificate_problem"], "1");
+  EXPECT_EQ(all["ntp_nts_certificate_expires_in_seconds"], "3600");
+  Report without = report_with_nts();
+  without.ke->certificate = {};
+  all = samples(metrics(without));
+  EXPECT_EQ(all["ntp_nts_certificate_loaded"], "0");
+  EXPECT_FALSE(all.contains("ntp_nts_certificate_expires_in_seconds"));
 }
 
 }  // namespace

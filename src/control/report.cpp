@@ -14,6 +14,9 @@ void Totals::add(const server::Counters& counters) noexcept {
   kisses += counters.kisses.read();
   leaked += counters.leaked.read();
   lost += counters.lost.read();
+  mac_accepted += counters.mac_accepted.read();
+  nts_accepted += counters.nts_accepted.read();
+  nts_naks += counters.nts_naks.read();
   replies += counters.replies.read();
   send_errors += counters.send_errors.read();
   receive_errors += counters.receive_errors.read();

@@ -13,6 +13,7 @@
 #include "base/ip.h"
 #include "base/time.h"
 #include "clock/host_clock.h"
+#include "control/ke_view.h"
 #include "control/source_view.h"
 #include "server/counters.h"
 #include "server/state.h"
@@ -28,6 +29,9 @@ struct Totals {
   std::uint64_t kisses = 0;
   std::uint64_t leaked = 0;
   std::uint64_t lost = 0;
+  std::uint64_t mac_accepted = 0;
+  std::uint64_t nts_accepted = 0;
+  std::uint64_t nts_naks = 0;
   std::uint64_t replies = 0;
   std::uint64_t send_errors = 0;
   std::uint64_t receive_errors = 0;
@@ -66,6 +70,7 @@ struct Report {
   bool served_once = false;     // serving was true at least once since the start
   clock::HostView host{};
   std::shared_ptr<const SourceView> sources{};  // null while the host's clock is served
+  std::optional<KeView> ke{};                   // empty while NTS is off
   std::uint64_t host_steps = 0;                 // jumps of the host's clock seen since the start
   Totals totals{};
   server::RateView rate{};

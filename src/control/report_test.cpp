@@ -20,6 +20,9 @@ TEST(Totals, AddUpWhatTheWorkersCounted) {
     counters.versions[1].add(1);
     counters.drops[0].add(2);
     counters.drops[server::kDropCount - 1].add(1);
+    counters.mac_accepted.add(1);
+    counters.nts_accepted.add(2);
+    counters.nts_naks.add(3);
     counters.replies.add(6);
     counters.send_errors.add(1);
     counters.receive_errors.add(3);
@@ -35,6 +38,9 @@ TEST(Totals, AddUpWhatTheWorkersCounted) {
   EXPECT_EQ(totals.versions, (std::array<std::uint64_t, 5>{0, 2, 0, 0, 12}));
   EXPECT_EQ(totals.accepted(), 14u);
   EXPECT_EQ(totals.ignored(), 6u);
+  EXPECT_EQ(totals.mac_accepted, 2u);
+  EXPECT_EQ(totals.nts_accepted, 4u);
+  EXPECT_EQ(totals.nts_naks, 6u);
   EXPECT_EQ(totals.replies, 12u);
   EXPECT_EQ(totals.send_errors, 2u);
   EXPECT_EQ(totals.receive_errors, 6u);

@@ -42,6 +42,9 @@ inline Report sample_report() {
   report.totals.lost = 33;
   report.rate = {.threatened = true, .crowd = IpAddress::v4(172, 17, 0, 1), .crowd_ports = 600};
   report.rate_limit = 1000;
+  report.totals.mac_accepted = 40;
+  report.totals.nts_accepted = 50;
+  report.totals.nts_naks = 60;
   report.totals.replies = 1000;
   report.totals.send_errors = 3;
   report.totals.receive_errors = 4;
@@ -92,6 +95,23 @@ inline Report report_with_a_source() {
   nameless.resolve_failures = 3;
   view->sources.push_back(nameless);
   report.sources = view;
+  return report;
+}
+
+// The same with NTS, whose certificate ends in an hour.
+inline Report report_with_nts() {
+  Report report = report_with_a_source();
+  KeView ke{.up = true, .restarts = 2, .keys = "of this server's own"};
+  for (std::size_t i = 0; i < kKeOutcomes; ++i) ke.counters.outcomes[i] = 100 + i;
+  ke.counters.accepted = 5000;
+  ke.counters.accept_errors = 9;
+  ke.counters.open = 33;
+  ke.certificate = {.loaded = true,
+                    .valid_from = report.now - std::chrono::hours(23),
+                    .valid_until = report.now + std::chrono::hours(1),
+                    .subject = "CN = time.example",
+                    .problem = "server.key: it is empty"};
+  report.ke = ke;
   return report;
 }
 

@@ -170,6 +170,9 @@ Json packets_part(const Totals& totals) {
   part["accepted"] = totals.accepted();
   part["ignored"] = totals.ignored();
   part["lost"] = totals.lost;
+  part["mac_accepted"] = totals.mac_accepted;
+  part["nts_accepted"] = totals.nts_accepted;
+  part["nts_naks"] = totals.nts_naks;
   part["sent"] = totals.replies;
   part["send_errors"] = totals.send_errors;
   part["receive_errors"] = totals.receive_errors;
@@ -197,6 +200,37 @@ Json rate_part(const Report& report) {
   return part;
 }
 
+Json certificate_part(const Report& report, const KeCertificate& certificate) {
+  Json part;
+  part["loaded"] = certificate.loaded;
+  part["problem"] = certificate.problem.empty() ? Json(nullptr) : Json(certificate.problem);
+  if (!certificate.loaded) return part;
+  part["subject"] = certificate.subject;
+  part["valid_from"] = rfc3339_utc(certificate.valid_from);
+  part["valid_until"] = rfc3339_utc(certificate.valid_until);
+  part["expires_in_s"] = seconds(certificate.valid_until - report.now);
+  return part;
+}
+
+Json nts_part(const Report& report) {
+  if (!report.ke) return nullptr;
+  const KeView& ke = *report.ke;
+  Json part;
+  part["up"] = ke.up;
+  part["restarts"] = ke.restarts;
+  part["certificate"] = certificate_part(report, ke.certificate);
+  part["keys"] = ke.keys;
+  part["keys_problem"] = ke.keys_problem.empty() ? Json(nullptr) : Json(ke.keys_problem);
+  part["connections"] = ke.counters.accepted;
+  part["open"] = ke.counters.open;
+  part["accept_errors"] = ke.counters.accept_errors;
+  Json& outcomes = part["outcomes"] = Json::object();
+  for (std::size_t i = 0; i < kKeOutcomes; ++i) {
+    outcomes[std::string(kKeOutcomeNames[i])] = ke.counters.outcomes[i];
+  }
+  return part;
+}
+
 }  // namespace
 
 std::string status_json(const Report& report, JsonForm form) {
@@ -216,6 +250,7 @@ std::string status_json(const Report& report, JsonForm form) {
   status["without_address"] = nameless_part(report);
   status["packets"] = packets_part(report.totals);
   status["rate"] = rate_part(report);
+  status["nts"] = nts_part(report);
   Json& listening = status["listening"] = Json::array();
   for (const Endpoint& endpoint : report.listening) listening.push_back(to_string(endpoint));
   status["workers"] = {{"count", report.workers}, {"stalled", report.workers_stalled}};

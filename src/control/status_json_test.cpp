@@ -138,6 +138,20 @@ TEST(StatusJson, NamesEveryLeapIndicator) {
   }
 }
 
+TEST(StatusJson, TellsOfNts) {
+  EXPECT_TRUE(json::parse(status_json(sample_report()))["nts"].is_null());
+  const auto nts = json::parse(status_json(report_with_nts()))["nts"];
+  EXPECT_EQ(nts["up"], true);
+  EXPECT_EQ(nts["restarts"], 2);
+  EXPECT_EQ(nts["open"], 33);
+  EXPECT_EQ(nts["outcomes"]["ok"], 100);
+  EXPECT_EQ(nts["outcomes"]["rate_limited"], 117);
+  EXPECT_EQ(nts["certificate"]["valid_until"], "2026-11-23T01:19:25.123456789Z");
+  EXPECT_EQ(nts["certificate"]["expires_in_s"], 3600.0);
+  EXPECT_EQ(nts["certificate"]["problem"], "server.key: it is empty");
+  EXPECT_TRUE(nts["keys_problem"].is_null());
+}
+
 TEST(StatusJson, SurvivesTextThatIsNoUtf8) {
   Report report = sample_report();
   report.version = "\xff\"\n\x1b";
@@ -160,7 +174,7 @@ void collect(const json& value, const std::string& path, std::set<std::string>& 
 
 TEST(StatusJson, EveryFieldStandsInTheDocumentAndTheOtherWayRound) {
   std::set<std::string> rendered;
-  collect(json::parse(status_json(report_with_a_source())), "", rendered);
+  collect(json::parse(status_json(report_with_nts())), "", rendered);
 
   std::ifstream document(NTP_SOURCE_DIR "/docs/formats/status.md");
   ASSERT_TRUE(document.is_open());
@@ -173,6 +187,10 @@ TEST(StatusJson, EveryFieldStandsInTheDocumentAndTheOtherWayRound) {
     documented.insert("packets.dropped." + std::string(reason));  // documented as one row
   }
   documented.erase("packets.dropped.REASON");
+  for (const auto outcome : kKeOutcomeNames) {
+    documented.insert("nts.outcomes." + std::string(outcome));
+  }
+  ASSERT_EQ(documented.erase("nts.outcomes.OUTCOME"), 1u);
   ASSERT_EQ(documented.erase("sources[].rejects.REASON"), 1u);
   documented.insert("sources[].rejects.loop");
   documented.insert("sources[].rejects.bogus");

@@ -87,7 +87,11 @@ os::Reach reach_of(const config::Settings& settings, const std::string& config_f
   const TimeSettings time = time_settings(settings);
   os::Reach reach;
   add_places(reach.read, config_file);
-  if (!settings.access.rules.empty()) add_places(reach.read, settings.access.rules);
+  for (const std::string& file :
+       {settings.access.rules, settings.server.keys_file, settings.nts.cookie_secret_file,
+        settings.nts.cookie_secret_previous_file}) {
+    if (!file.empty()) add_places(reach.read, file);
+  }
   // What libc reads to look names up, time zones, and the kernel's view of ports and of its boot.
   // And the device that KernelRandom reads where getrandom(2) is refused.
   for (const char* place : {"/etc", "/usr/share/zoneinfo", "/proc", "/dev/urandom"}) {

@@ -19,10 +19,12 @@
 #include "control/status_json.h"
 #include "daemon/health_channel.h"
 #include "daemon/log.h"
+#include "daemon/nts_service.h"
 #include "daemon/privileges.h"
 #include "daemon/request_log.h"
 #include "daemon/sandbox.h"
 #include "daemon/self_probe.h"
+#include "daemon/symmetric_key_file.h"
 #include "daemon/time_settings.h"
 #include "daemon/timekeeper.h"
 #include "daemon/workers.h"
@@ -73,6 +75,7 @@ class ServerProcess {
         plan_(worker_plan(settings_)),
         workers_(served_, plan_),
         timekeeper_(served_, log_, time_settings(settings_), os::measure_precision()),
+        nts_(settings_, loop_, served_, workers_, log_),
         probe_(loop_, served_, workers_) {}
 
   int run();
@@ -95,10 +98,13 @@ class ServerProcess {
   http::Routes routes() const;
   void reload();
   void reload_or_keep();
-  void refuse(const std::string& why, std::string_view refusal);
+  bool refuse(const std::string& why, std::string_view refusal);
   void apply(config::Settings next);
+  bool may_apply(const config::Settings& next);
+  bool move_listeners(const config::Settings& next, const AccessPlan& access);
   void publish_policy();
   void tell_shortages();
+  void use_symmetric_keys(SymmetricKeyFile file);
   void stop();
 
   config::Settings settings_;
@@ -111,6 +117,7 @@ class ServerProcess {
   Workers::Plan plan_;
   Workers workers_;
   Timekeeper timekeeper_;
+  NtsService nts_;
   SelfProbe probe_;
   std::optional<HealthChannel> health_;
   std::optional<http::Server> http_;
@@ -131,6 +138,7 @@ class ServerProcess {
 std::expected<void, StartFailure> ServerProcess::bind() {
   os::raise_bind_capability();
   os::make_runtime_directory(settings_.server.uid, settings_.server.gid);
+  if (auto bound = nts_.bind(settings_, plan_.uid); !bound) return bound;
   if (const auto fds = os::take_listen_fds(); !fds.empty()) {
     socket_activated_ = true;
     return workers_.adopt(fds);
@@ -159,6 +167,9 @@ void ServerProcess::greet() const {
       log_.warning(fmt::format("UDP {} is shared with {}: it answers until it ends",
                                to_string(endpoint), owner));
     }
+  }
+  for (const Endpoint& endpoint : nts_.listening()) {
+    log_.info("NTS key establishment", {{"address", to_string(endpoint)}});
   }
 }
 
@@ -334,6 +345,7 @@ control::Report ServerProcess::report() const {
   report.listening = workers_.listening();
   report.workers = plan_.per_endpoint > 0 ? static_cast<int>(workers_.all().size()) : 0;
   report.workers_stalled = workers_.stalled(report.raw_now);
+  nts_.fill(report);
   report.ready_max_error_s = seconds(settings_.http.max_error);
   report.reloads = reloads_;
   report.reload_errors = reload_errors_;
@@ -395,10 +407,11 @@ void ServerProcess::reload() {
   os::notify_systemd("READY=1");
 }
 
-void ServerProcess::refuse(const std::string& why, std::string_view refusal) {
+bool ServerProcess::refuse(const std::string& why, std::string_view refusal) {
   ++reload_errors_;
   log_.error(why);
   log_.error(fmt::format("the new configuration {}; the old one stays in force", refusal));
+  return false;
 }
 
 // Its other fields are the self-probe's.
@@ -416,8 +429,7 @@ void ServerProcess::publish_policy() {
   served_.policy.publish(policy);
 }
 
-void ServerProcess::apply(config::Settings next) {
-  const auto changed = config::changed(settings_, next);
+bool ServerProcess::may_apply(const config::Settings& next) {
   if (next.clock.steer == clock::Actuator::system && !may_set_time_) {
     return refuse("clock.steer = \"system\" needs CAP_SYS_TIME, which was given up at the start",
                   "cannot be served without a restart");
@@ -425,8 +437,7 @@ void ServerProcess::apply(config::Settings next) {
   if (const auto path = sandbox_.out_of_reach(next); !path.empty()) {
     return refuse("the sandbox has no access to " + path, "cannot be served without a restart");
   }
-  const bool http_moved = next.http.listen != settings_.http.listen;
-  if (http_moved && next.http.listen) {
+  if (next.http.listen && next.http.listen != settings_.http.listen) {
     // The same port on another address can only be had once the old one is given up.
     const auto trial = http::listen_on(*next.http.listen);
     const bool ours =
@@ -435,24 +446,43 @@ void ServerProcess::apply(config::Settings next) {
       return refuse(trial.error().text(), "cannot be served");
     }
   }
+  return true;
+}
+
+bool ServerProcess::move_listeners(const config::Settings& next, const AccessPlan& access) {
+  if (next.server.listen == settings_.server.listen) return true;
+  if (socket_activated_) {
+    log_.warning("server.listen has changed, but systemd's sockets are served");
+    return true;
+  }
+  const auto moved = workers_.change(next.server.listen, next.server.listen_is_default, access);
+  if (!moved) {
+    return refuse(moved.error().text, moved.error().error == EACCES
+                                          ? "cannot be served without a restart"
+                                          : "cannot be served");
+  }
+  watch_workers();
+  for (const Endpoint& endpoint : workers_.listening()) {
+    log_.always("Local socket:  " + guide_form(endpoint));
+  }
+  return true;
+}
+
+void ServerProcess::apply(config::Settings next) {
+  const auto changed = config::changed(settings_, next);
+  if (!may_apply(next)) return;
+  auto keys = read_symmetric_keys(next.server.keys_file);
+  if (!keys) {
+    refuse(keys.error(), "cannot be served");
+    return;
+  }
   next.server.threads = settings_.server.threads;
   next.server.uid = settings_.server.uid;
   next.server.gid = settings_.server.gid;
   const AccessPlan access = access_plan(next.access);
-  if (next.server.listen != settings_.server.listen && socket_activated_) {
-    log_.warning("server.listen has changed, but systemd's sockets are served");
-  } else if (next.server.listen != settings_.server.listen) {
-    const auto moved = workers_.change(next.server.listen, next.server.listen_is_default, access);
-    if (!moved) {
-      return refuse(moved.error().text, moved.error().error == EACCES
-                                            ? "cannot be served without a restart"
-                                            : "cannot be served");
-    }
-    watch_workers();
-    for (const Endpoint& endpoint : workers_.listening()) {
-      log_.always("Local socket:  " + guide_form(endpoint));
-    }
-  }
+  if (!move_listeners(next, access)) return;
+  use_symmetric_keys(std::move(*keys));
+  const bool http_moved = next.http.listen != settings_.http.listen;
   const bool health_moved = next.health_socket != settings_.health_socket;
   TimeSettings time = time_settings(next);
   settings_ = std::move(next);
@@ -471,7 +501,13 @@ void ServerProcess::apply(config::Settings next) {
     if (option->reloadable) continue;
     log_.warning(fmt::format("{} has changed: a restart is needed for it", option->key));
   }
+  nts_.look_again();
   log_.info("configuration reloaded");
+}
+
+void ServerProcess::use_symmetric_keys(SymmetricKeyFile file) {
+  for (const std::string& warning : file.warnings) log_.warning(warning);
+  workers_.set_symmetric_keys(std::move(file.keys));
 }
 
 // Whatever of it lacks memory, the rest is done.
@@ -482,10 +518,12 @@ void ServerProcess::stop() {
   });
   http_.reset();
   health_.reset();
+  nts_.begin_stop();
   within_memory([this] { workers_.stop(); });
   timekeeper_.stop();
   within_memory([this] {
     sandbox_.tell_refusals(log_);
+    nts_.finish_stop();
     const auto totals = workers_.totals();
     log_.info("stopped", {{"received", fmt::to_string(totals.received)},
                           {"replies", fmt::to_string(totals.replies)}});
@@ -496,6 +534,13 @@ std::expected<void, StartFailure> ServerProcess::start() {
   if (auto bound = bind(); !bound) return bound;
   greet();
   if (auto given_up = give_up_privileges(settings_, log_); !given_up) return given_up;
+  // Forks: no thread may be there yet, and no sandbox, which is another one for that process.
+  if (auto started = nts_.start(); !started) return started;
+  // As whom we serve, so that a reload will not find out that we may not read them; and after the
+  // fork, so that key establishment does not have them.
+  auto keys = read_symmetric_keys(settings_.server.keys_file);
+  if (!keys) return std::unexpected(StartFailure{keys.error(), EX_NOINPUT});
+  use_symmetric_keys(std::move(*keys));
   if (auto inside = sandbox_.enter(settings_, config_file_, log_); !inside) return inside;
   return start_threads();
 }
@@ -509,6 +554,7 @@ int ServerProcess::run() {
     log_.error(started.error().text);
     return started.error().exit_code;
   }
+  nts_.run();
   open_health_channel(Try::first);
   arm_housekeeping();
   open_http(Try::first);

@@ -9,14 +9,6 @@ namespace {
 
 constexpr const char* kSystemLeapFile = "/usr/share/zoneinfo/leap-seconds.list";
 
-std::string state_directory(const std::string& configured) {
-  if (configured == "off") return {};
-  if (!configured.empty()) return configured;
-  const char* given = std::getenv("STATE_DIRECTORY");  // systemd separates several by colons
-  const std::string_view all = given != nullptr ? given : "";
-  return std::string(all.substr(0, all.find(':')));
-}
-
 client::ClientSettings client_settings(const config::Settings& settings) {
   client::ClientSettings client{.sources = settings.sources};
   const double max_distance_s = seconds(settings.clock.max_root_distance);
@@ -31,6 +23,14 @@ client::ClientSettings client_settings(const config::Settings& settings) {
 }
 
 }  // namespace
+
+std::string state_directory(const std::string& configured) {
+  if (configured == "off") return {};
+  if (!configured.empty()) return configured;
+  const char* given = std::getenv("STATE_DIRECTORY");  // systemd separates several by colons
+  const std::string_view all = given != nullptr ? given : "";
+  return std::string(all.substr(0, all.find(':')));
+}
 
 TimeSettings time_settings(const config::Settings& settings) {
   const clock::HostPolicy host{

@@ -20,6 +20,9 @@ struct TimeSettings {
   std::string state_file{};                         // empty: none
 };
 
+// As configured, or the first of $STATE_DIRECTORY; empty: none.
+std::string state_directory(const std::string& configured);
+
 TimeSettings time_settings(const config::Settings& settings);
 
 }  // namespace ntp::daemon

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "os/clocks.h"
 #include "os/machine.h"
 #include "os/seccomp.h"
@@ -21,6 +22,13 @@ constexpr int kTurn = 1;  // batches in one turn of the loop
 constexpr int kPauseAfterFailure_ms = 10;
 constexpr int kPauseBetweenWakes_ms = 1;
 
+crypto::RandomStream::Seed seed_of(RandomSource& secrets) {
+  crypto::RandomStream::Seed seed{};
+  ByteWriter out(seed);
+  while (out.size() < seed.size()) out.write(secrets.next());
+  return seed;
+}
+
 }  // namespace
 
 Worker::Worker(os::Fd socket, Endpoint local, Served& served, RandomSource& secrets,
@@ -30,7 +38,8 @@ Worker::Worker(os::Fd socket, Endpoint local, Served& served, RandomSource& secr
       served_(served),
       noise_(secrets.next()),
       batch_(local.address.is_v4(), local.port, calls),
-      rate_({.first = secrets.next(), .second = secrets.next()}, secrets.next(), served.kisses) {
+      rate_({.first = secrets.next(), .second = secrets.next()}, secrets.next(), served.kisses),
+      random_(seed_of(secrets)) {
   counters_.heartbeat_ns = os::raw_now().time_since_epoch().count();
 }
 
@@ -106,7 +115,9 @@ std::size_t Worker::serve(bool wait) noexcept {
     if (batch_.failure() != 0) counters_.receive_errors.add(1);
     return 0;
   }
+  begin_with_keys();
   dispatch(plan(count));
+  end_with_keys();
   return count;
 }
 
@@ -119,6 +130,26 @@ void Worker::begin_accounts(RawTime now) noexcept {
   if (rate_.view() == rate_told_) return;
   rate_told_ = rate_.view();
   counters_.rate.publish(rate_told_);
+}
+
+void Worker::set_keys(std::shared_ptr<const server::SymmetricKeys> symmetric,
+                      std::shared_ptr<const nts::CookieKeys> cookies) {
+  const server::Secrets secrets{symmetric.get(), cookies.get()};
+  kept_keys_.push_back(std::make_unique<const Keys>(
+      Keys{.symmetric = std::move(symmetric), .cookies = std::move(cookies), .secrets = secrets}));
+  keys_.store(kept_keys_.back().get(), std::memory_order_release);
+  // A batch that is seen not to be under way will begin with the new keys: the fence here and the
+  // one in begin_with_keys() forbid that each side misses what the other wrote.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (answering_.load(std::memory_order_acquire)) return;  // then the next change gives them back
+  kept_keys_.erase(kept_keys_.begin(), kept_keys_.end() - 1);
+}
+
+void Worker::begin_with_keys() noexcept {
+  answering_.store(true, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const Keys* keys = keys_.load(std::memory_order_acquire);
+  secrets_ = keys != nullptr ? keys->secrets : server::Secrets{};
 }
 
 // Decides about every datagram of the batch. State and policy are read after the receive, so that
@@ -147,7 +178,10 @@ std::size_t Worker::plan(std::size_t count) noexcept {
   }
   for (std::size_t slot = 0; slot < count; ++slot) {
     const auto arrived = arrival_time(slot);
-    const auto reply = server::respond(batch_.arrival(slot), clock, policy_, arrived.at, &rate_);
+    server::Authentication authentication{
+        .secrets = secrets_, .random = random_, .seal = seals_[slot]};
+    const auto reply =
+        server::respond(batch_.arrival(slot), clock, policy_, arrived.at, &rate_, &authentication);
     if (!reply) {
       counters_.drops[static_cast<std::size_t>(reply.error())].add(1);
       continue;
@@ -156,6 +190,7 @@ std::size_t Worker::plan(std::size_t count) noexcept {
       counters_.probe_seen.store(policy_.probe_xmt, std::memory_order_release);
     }
     counters_.versions[reply->version].add(1);
+    count_seal(seals_[slot]);
     pending_[pending++] = {.slot = slot,
                            .reply = *reply,
                            .timed = arrived.origin == server::Timescale::Origin::kernel};
@@ -176,14 +211,19 @@ server::Timescale::Arrival Worker::arrival_time(std::size_t slot) noexcept {
 void Worker::dispatch(std::size_t pending) noexcept {
   for (std::size_t begin = 0; begin < pending; begin += kRepliesPerStamp) {
     const std::size_t end = std::min(pending, begin + kRepliesPerStamp);
-    const NtpTimestamp xmt =
-        timescale_.is_own() ? timescale_.at(os::raw_now()) : timescale_.at(os::real_now());
+    const auto read = [this] {
+      return timescale_.is_own() ? timescale_.at(os::raw_now()) : timescale_.at(os::real_now());
+    };
+    NtpTimestamp xmt = read();
     for (std::size_t i = begin; i < end; ++i) {
       const std::size_t slot = pending_[i].slot;
+      const server::Seal& seal = seals_[slot];
+      if (seal.kind() != server::Seal::Kind::none) xmt = read();  // seals take their time
       const bool is_kiss = server::is_kiss(pending_[i].reply);
       if (is_kiss) counters_.kisses.add(1);
       if (pending_[i].timed && !is_kiss) record_latency(difference_s(xmt, pending_[i].reply.rec));
-      server::seal(pending_[i].reply, batch_.arrival(slot), xmt, noise_, batch_.reply(slot));
+      server::seal(pending_[i].reply, batch_.arrival(slot), xmt, noise_, seal,
+                   batch_.reply(slot, seal.size()));
       batch_.queue(slot);
       if (policy_.log_requests) notes_.push({.sent_to = batch_.arrival(slot).source});
     }
@@ -191,6 +231,15 @@ void Worker::dispatch(std::size_t pending) noexcept {
     counters_.replies.add(accepted);
     counters_.send_errors.add(end - begin - accepted);
   }
+}
+
+void Worker::count_seal(const server::Seal& seal) noexcept {
+  using enum server::Seal::Kind;
+  if (seal.kind() == none) return;
+  auto& counter = seal.kind() == mac   ? counters_.mac_accepted
+                  : seal.kind() == nts ? counters_.nts_accepted
+                                       : counters_.nts_naks;
+  counter.add(1);
 }
 
 void Worker::record_latency(double latency_s) noexcept {

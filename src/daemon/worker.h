@@ -11,9 +11,11 @@
 #include "base/ip.h"
 #include "base/random.h"
 #include "base/ring.h"
+#include "crypto/random_stream.h"
 #include "daemon/served.h"
 #include "os/fd.h"
 #include "os/udp_batch.h"
+#include "server/authentication.h"
 #include "server/counters.h"
 #include "server/timescale.h"
 
@@ -64,6 +66,11 @@ class Worker {
   const Endpoint& local() const noexcept { return local_; }
   const server::Counters& counters() const noexcept { return counters_; }
   Notes& notes() noexcept { return notes_; }
+  // The keys in force from the next batch on; either may be null. Service thread only. What was in
+  // force before is given back once no batch can be using it.
+  void set_keys(std::shared_ptr<const server::SymmetricKeys> symmetric,
+                std::shared_ptr<const nts::CookieKeys> cookies);
+
   // How many were lost since the last call because nobody took them in time. Service thread only.
   std::uint64_t take_dropped_notes() noexcept {
     const std::uint64_t told = std::exchange(notes_told_, notes_.dropped());
@@ -77,6 +84,12 @@ class Worker {
     wire::Header reply{};
     bool timed = false;  // rec is the kernel's stamp
   };
+  // Keys that a batch may be using. The pointers keep alive what `secrets` borrows.
+  struct Keys {
+    std::shared_ptr<const server::SymmetricKeys> symmetric{};
+    std::shared_ptr<const nts::CookieKeys> cookies{};
+    server::Secrets secrets{};
+  };
 
   void run() noexcept;
   void end() noexcept;
@@ -85,6 +98,9 @@ class Worker {
   void begin_accounts(RawTime now) noexcept;
   void dispatch(std::size_t pending) noexcept;
   void record_latency(double latency_s) noexcept;
+  void begin_with_keys() noexcept;
+  void end_with_keys() noexcept { answering_.store(false, std::memory_order_release); }
+  void count_seal(const server::Seal& seal) noexcept;
   server::Timescale::Arrival arrival_time(std::size_t slot) noexcept;
 
   os::Fd socket_;
@@ -98,6 +114,12 @@ class Worker {
   server::RateView rate_told_{};
   std::uint32_t lost_told_ = 0;
   std::array<Pending, os::UdpBatch::kSlots> pending_{};
+  std::array<server::Seal, os::UdpBatch::kSlots> seals_{};  // by slot
+  crypto::RandomStream random_;
+  server::Secrets secrets_{};  // of this batch
+  std::atomic<const Keys*> keys_{nullptr};
+  std::vector<std::unique_ptr<const Keys>> kept_keys_;  // the last one is in force
+  std::atomic<bool> answering_{false};                  // a batch is using what keys_ pointed at
   server::Counters counters_;
   Notes notes_;
   std::uint64_t notes_told_ = 0;

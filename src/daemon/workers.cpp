@@ -79,6 +79,7 @@ std::expected<void, StartFailure> Workers::add_socket(Group& group, os::Fd fd) c
   group.workers.push_back(
       std::make_unique<Worker>(std::move(fd), *bound, served_, secrets, plan_.calls));
   group.workers.back()->set_access(access_.of(group.asked));
+  group.workers.back()->set_keys(symmetric_keys_, cookie_keys_);
   return {};
 }
 
@@ -157,6 +158,20 @@ std::expected<void, StartFailure> Workers::adopt(const std::vector<int>& fds) {
     groups_.push_back(std::move(group));
   }
   return {};
+}
+
+void Workers::set_symmetric_keys(std::shared_ptr<const server::SymmetricKeys> keys) {
+  symmetric_keys_ = std::move(keys);
+  set_keys();
+}
+
+void Workers::set_cookie_keys(std::shared_ptr<const nts::CookieKeys> keys) {
+  cookie_keys_ = std::move(keys);
+  set_keys();
+}
+
+void Workers::set_keys() {
+  for (Worker* worker : all()) worker->set_keys(symmetric_keys_, cookie_keys_);
 }
 
 std::expected<void, StartFailure> Workers::start(Group& group) const {

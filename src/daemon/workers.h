@@ -41,6 +41,10 @@ class Workers {
   // Takes over sockets bound by systemd: one worker each.
   std::expected<void, StartFailure> adopt(const std::vector<int>& fds);
 
+  // What requests are proven with, from the next batch of each worker on; null: off.
+  void set_symmetric_keys(std::shared_ptr<const server::SymmetricKeys> keys);
+  void set_cookie_keys(std::shared_ptr<const nts::CookieKeys> keys);
+
   std::expected<void, StartFailure> start();  // threads for every group that has none yet
   void stop();  // steers new datagrams to a successor on the same ports, drains, ends
 
@@ -86,12 +90,15 @@ class Workers {
   bool is_shared(const Group& group) const;
   void steer(Group& group) const;
   void retire(std::span<Group* const> groups);
+  void set_keys();
   void wait_for_datagrams_in_flight() const;
 
   Served& served_;
   Plan plan_;
   AccessPlan access_;
   std::vector<Group> groups_;
+  std::shared_ptr<const server::SymmetricKeys> symmetric_keys_;
+  std::shared_ptr<const nts::CookieKeys> cookie_keys_;
   control::Totals retired_;
 };
 

@@ -135,13 +135,15 @@ server::Arrival UdpBatch::arrival(std::size_t slot) const noexcept {
   return arrival;
 }
 
-std::span<std::byte, wire::kHeaderSize> UdpBatch::reply(std::size_t slot) noexcept {
-  return replies_[slot];
+std::span<std::byte> UdpBatch::reply(std::size_t slot, std::size_t size) noexcept {
+  NTP_CHECK(size <= nts::kMaxReply);
+  reply_sizes_[slot] = size;
+  return std::span(replies_[slot]).first(size);
 }
 
 void UdpBatch::queue(std::size_t slot) noexcept {
   NTP_CHECK(queued_ < kSlots);
-  reply_vectors_[queued_] = {.iov_base = replies_[slot].data(), .iov_len = wire::kHeaderSize};
+  reply_vectors_[queued_] = {.iov_base = replies_[slot].data(), .iov_len = reply_sizes_[slot]};
   msghdr& out = reply_messages_[queued_].msg_hdr;
   out = {};
   out.msg_name = &names_[slot];

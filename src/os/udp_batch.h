@@ -11,6 +11,7 @@
 #include <span>
 
 #include "base/time.h"
+#include "nts/request.h"
 #include "server/responder.h"
 #include "wire/packet.h"
 
@@ -19,7 +20,7 @@ namespace ntp::os {
 // How the kernel is asked: many datagrams a call, or one (simulators and the smallest machines).
 enum class Calls : bool { one, many };
 
-// Not thread-safe; about 150 KiB, so it lives on the heap. After receive() the slots 0..n-1 hold
+// Not thread-safe; about 230 KiB, so it lives on the heap. After receive() the slots 0..n-1 hold
 // datagrams until the next receive().
 class UdpBatch {
  public:
@@ -45,9 +46,9 @@ class UdpBatch {
   // of the last one that told (modulo 2^32; SO_RXQ_OVFL).
   std::uint32_t lost() const noexcept { return lost_; }
 
-  // The 48 octets to send back to a slot's source from the address that it asked.
-  std::span<std::byte, wire::kHeaderSize> reply(std::size_t slot) noexcept;
-  // Appends a slot to the replies to send, in order.
+  // Room for the `size` octets to send back to a slot's source from the address that it asked.
+  std::span<std::byte> reply(std::size_t slot, std::size_t size) noexcept;
+  // Appends a slot to the replies to send, in order, with the size that reply() was asked for last.
   void queue(std::size_t slot) noexcept;
   std::size_t queued() const noexcept { return queued_; }
   // Sends what is queued and empties the queue. Returns how many the kernel accepted.
@@ -57,6 +58,8 @@ class UdpBatch {
   // One octet more than is ever looked at, so that a longer datagram is seen to be cut.
   static constexpr std::size_t kBufferSize = wire::kMaxPacketSize + 1;
   static constexpr std::size_t kControlSize = 128;
+  // The largest reply, aligned so that a plain one lies within one line of the cache.
+  static constexpr std::size_t kReplySize = (nts::kMaxReply + 63) / 64 * 64;
 
   void arm() noexcept;
   int ask_kernel(int fd, bool wait) noexcept;
@@ -79,7 +82,9 @@ class UdpBatch {
   std::array<IpAddress, kSlots> asked_{};
   std::array<unsigned, kSlots> interfaces_{};
   std::array<bool, kSlots> to_many_{};
-  std::array<std::array<std::byte, wire::kHeaderSize>, kSlots> replies_{};
+  // Not set to zero: what no reply has needed costs no memory.
+  alignas(64) std::array<std::array<std::byte, kReplySize>, kSlots> replies_;
+  std::array<std::size_t, kSlots> reply_sizes_{};
   std::array<iovec, kSlots> reply_vectors_{};
   std::array<mmsghdr, kSlots> reply_messages_{};
 };

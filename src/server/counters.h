@@ -37,6 +37,9 @@ struct alignas(64) Counters {
   Counter batches;                  // receive calls that delivered any
   std::array<Counter, 5> versions;  // replies by version, index 1-4
   std::array<Counter, kDropCount> drops;
+  Counter mac_accepted;      // replies sealed with a symmetric key
+  Counter nts_accepted;      // with NTS
+  Counter nts_naks;          // NTSN: the cookie was not ours any more, or the seal was wrong
   Counter kisses;                                // of the replies, kiss-o'-deaths
   Counter leaked;                                // of the replies, those above the limit
   Counter lost;                                  // dropped by the kernel, the queue being full

@@ -21,13 +21,15 @@ enum class Drop : std::uint8_t {
   malformed_mac,        // neither 20 nor 24 octets; a crypto-NAK
   unknown_key,          // a MAC whose key this server does not have
   nts_disabled,         // an NTS field while NTS is off
+  bad_mac,              // a MAC that its key does not make of this packet
+  malformed_nts,        // RFC 8915 section 5: an NTS request that lacks something or has it twice
   over_limit,           // more than an address is answered
 };
 
-inline constexpr std::array<std::string_view, 13> kDropLabels = {
+inline constexpr std::array<std::string_view, 15> kDropLabels = {
     "too_short",   "too_long",     "bad_length", "bad_version",         "bad_mode",
     "to_many",     "bad_source",   "denied",     "malformed_extension", "malformed_mac",
-    "unknown_key", "nts_disabled", "over_limit"};
+    "unknown_key", "nts_disabled", "bad_mac",    "malformed_nts",       "over_limit"};
 inline constexpr std::size_t kDropCount = kDropLabels.size();
 static_assert(kDropCount == static_cast<std::size_t>(Drop::over_limit) + 1);
 

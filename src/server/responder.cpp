@@ -155,21 +155,24 @@ wire::Header describe_clock(const ServerState& state, RawTime now) noexcept {
 bool is_kiss(const wire::Header& reply) noexcept { return reply.stratum == 0 && reply.refid != 0; }
 
 std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
-                                          const Policy& policy, NtpTimestamp rec,
-                                          RateLimiter* rate) noexcept {
+                                          const Policy& policy, NtpTimestamp rec, RateLimiter* rate,
+                                          Authentication* authentication) noexcept {
   if (const auto open = gate(arrival); !open) return std::unexpected(open.error());
   if (arrival.to_many) return std::unexpected(Drop::to_many);
   if (is_bad_source(arrival)) return std::unexpected(Drop::bad_source);
   if (is_denied(arrival, policy)) return std::unexpected(Drop::denied);
-  const auto packet = wire::parse_packet(arrival.payload);
+  auto packet = wire::parse_packet(arrival.payload);
+  if (!packet) {
+    if (const auto uncut = parse_uncut_mac(arrival.payload, authentication)) packet = *uncut;
+  }
   if (!packet) return std::unexpected(drop_of(packet.error()));
   if (packet->mac.size() == 4) return std::unexpected(Drop::malformed_mac);  // a crypto-NAK
-  if (packet->has_nts_field) return std::unexpected(Drop::nts_disabled);     // G8
-  if (!packet->mac.empty()) return std::unexpected(Drop::unknown_key);       // G7
-
-  // Who sends what nobody answers in the name of another takes nothing from it.
   RateLimiter::Charge charge;
   if (rate != nullptr) charge = rate->charge(arrival.source);
+  if (const auto proven = authenticate(arrival.payload, *packet, authentication); !proven) {
+    return std::unexpected(proven.error());
+  }
+
   const wire::Header& request = packet->header;
   wire::Header reply = clock;
   reply.version = request.version;
@@ -179,11 +182,20 @@ std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::He
   reply.org = request.xmt;
   reply.rec = rec;
   keep_reftime_behind_rec(reply);
+  const bool is_nak =
+      authentication != nullptr && authentication->seal.kind() == Seal::Kind::nts_nak;
+  if (is_nak) make_kiss(reply, nts::kKissNtsn);
   if (charge.within) return reply;
-  // A MAC or an NTS authenticator that was verified will count as the server's own question does.
-  const bool authenticated = is_self_probe(arrival, policy);
+  const bool is_sealed =
+      authentication != nullptr && authentication->seal.kind() != Seal::Kind::none;
+  const bool authenticated = is_self_probe(arrival, policy) ||
+                             (authentication != nullptr && authentication->seal.is_proven());
   if (const auto answered = judge(*rate, charge, authenticated, reply); !answered) {
     return std::unexpected(answered.error());
+  }
+  // G8: who asked with NTS gets NTSN or no kiss.
+  if (is_sealed && !authenticated && reply.refid == kKissRate) {
+    return std::unexpected(Drop::over_limit);
   }
   return reply;
 }
@@ -198,6 +210,13 @@ void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSo
   NTP_CHECK((reply.leap == Leap::unknown) == (reply.stratum == 0));                // G9
   NTP_CHECK(reply.poll >= kMinPoll && reply.poll <= kMaxPoll);                     // G16
   encode_header(reply, out);
+}
+
+void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSource& noise,
+          const Seal& by, std::span<std::byte> out) noexcept {
+  NTP_CHECK(arrival.payload.size() >= out.size());  // G1
+  seal(reply, arrival, xmt, noise, out.first<wire::kHeaderSize>());
+  by.apply(out);
 }
 
 }  // namespace ntp::server

@@ -10,6 +10,7 @@
 #include "base/ip.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "server/authentication.h"
 #include "server/drop.h"
 #include "server/policy.h"
 #include "server/state.h"
@@ -31,22 +32,29 @@ struct Arrival {
 // precision, refid, reftime, root delay and dispersion aged to `now`. xmt, rec and org are zero.
 wire::Header describe_clock(const ServerState& state, RawTime now) noexcept;
 
-// gate -> access -> parse -> account: the reply with everything but xmt, which the shell reads as
-// late as it can, or why there is none. `clock` is describe_clock() of this batch; `rec` is when
-// the datagram arrived, on the served timescale. The request is charged to its source once it is
-// known to be one, and judged once it has had the chance to prove who sent it; `rate` has had its
-// begin() for this batch; null: no limit.
+// gate -> access -> parse -> account -> authenticate -> verdict: the reply with everything but xmt,
+// which the shell reads as late as it can, or why there is none. `clock` is describe_clock() of this
+// batch; `rec` is when the datagram arrived, on the served timescale. The request is charged to its
+// source once it is known to be one, and judged once it has had the chance to prove who sent it;
+// `rate` has had its begin() for this batch; null: no limit. `authentication` has the keys in force
+// and is told what the reply is sealed with; null: there are none.
 std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
                                           const Policy& policy, NtpTimestamp rec,
-                                          RateLimiter* rate = nullptr) noexcept;
+                                          RateLimiter* rate = nullptr,
+                                          Authentication* authentication = nullptr) noexcept;
 
 inline constexpr std::uint32_t kKissRate = wire::refid_of("RATE");
-bool is_kiss(const wire::Header& reply) noexcept;  // a word and no time: no stamp belongs to it
+// A kiss-o'-death (RFC 5905 section 7.4): a word and no time, so no stamp belongs to it.
+bool is_kiss(const wire::Header& reply) noexcept;
 
 // Sets xmt, fills the bits of rec and xmt that the clock cannot resolve with noise (RFC 5905
 // section 6), checks the golden rules and writes the octets to send. A rec after xmt gives way: the
 // clock was stepped back in between, and xmt is the younger reading.
 void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSource& noise,
           std::span<std::byte, wire::kHeaderSize> out) noexcept;
+
+// The same for the whole reply: header, then what `by` puts behind it. out.size() == by.size().
+void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSource& noise,
+          const Seal& by, std::span<std::byte> out) noexcept;
 
 }  // namespace ntp::server

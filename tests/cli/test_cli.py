@@ -15,7 +15,7 @@ import unittest
 
 PROGRAM = ""
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-COMMANDS = [[], ["run"], ["healthcheck"], ["ctl"], ["query"], ["check"], ["config"], ["config", "show"], ["version"]]
+COMMANDS = [[], ["run"], ["healthcheck"], ["ctl"], ["query"], ["check"], ["config"], ["config", "show"], ["ca"], ["ca", "init"], ["ca", "issue"], ["version"]]
 UNPRIVILEGED = 65532
 
 
@@ -221,6 +221,41 @@ class Commands(CliTest):
             self.assertEqual(result.returncode, 0)
             self.assertRegex(result.stdout, rf"\Antp-server {re.escape(version)} \([^()]+, \w+\)\n\Z")
 
+    def test_ca_makes_what_a_server_and_its_clients_need_and_overwrites_nothing(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = os.path.join(scratch, "tls")
+            made = start("ca", "init", "--dir", folder, "--name", "Example LAN", "time.lan", "192.0.2.1", "2001:db8::1")
+            self.assertEqual((made.returncode, made.stderr), (0, ""))
+            self.assertIn(f'certificate = "{folder}/server.crt"', made.stdout)
+            self.assertIn(f"ntstrustedcerts {folder}/ca.crt", made.stdout)
+            modes = {name: os.stat(os.path.join(folder, name)).st_mode & 0o777 for name in os.listdir(folder)}
+            self.assertEqual(modes, {"ca.crt": 0o644, "ca.key": 0o600, "server.crt": 0o644, "server.key": 0o600})
+            if os.geteuid() == 0:
+                self.assertEqual(os.stat(os.path.join(folder, "server.key")).st_uid, UNPRIVILEGED)
+
+            def texts():
+                found = {}
+                for name in modes:
+                    with open(os.path.join(folder, name), encoding="ascii") as file:
+                        found[name] = file.read()
+                return found
+            before = texts()
+            again = start("ca", "init", "--dir", folder, "time.lan")
+            self.assertEqual(again.returncode, 73)
+            self.assertRegex(again.stderr, "ca.crt is there already; nothing was written")
+            self.assertEqual(texts(), before)
+            issued = start("ca", "issue", "--dir", folder, "other.lan")
+            self.assertEqual((issued.returncode, issued.stderr), (0, ""))
+            self.assertEqual({name for name, text in texts().items() if text != before[name]}, {"server.crt"})
+
+    def test_ca_refuses_what_is_no_host_and_where_nothing_can_be_written(self):
+        for host in ("a b", "*.lan", "http://a", "a,DNS:b", "-a", ""):
+            self.assertEqual(start("ca", "init", "--dir", "/nowhere/at/all", "--", host).returncode, 2, host)
+        refused = start("ca", "init", "--dir", "/nowhere/at/all", "time.lan")
+        self.assertEqual(refused.returncode, 73)
+        self.assertRegex(refused.stderr, "make the directory /nowhere/at/all: No such file")
+        self.assertEqual(start("ca", "issue", "--dir", "/nowhere", "time.lan").returncode, 73)
+
     def test_help_is_everywhere(self):
         for command in COMMANDS:
             for flag in ("--help", "-h"):
@@ -240,7 +275,7 @@ class Papers(CliTest):
                 self.assertRegex(page, rf"(?m)^\*{name}\*", name)
             for flag in flags_of(command):
                 self.assertRegex(page, rf"(?m)^(\*-h\*, )?\*{flag}\*", f"{name} {flag}")
-        for code in (0, 1, 2, 69, 71, 77, 78):
+        for code in (0, 1, 2, 69, 71, 73, 77, 78):
             self.assertIn(f"\n*{code}*\n", page)
 
     def test_the_man_page_can_be_made(self):

@@ -52,7 +52,7 @@ def emulation(lab):
     return lab.once("arm64 emulation", make)
 
 
-@group.check("BuildKit makes the arm64 image: architecture, label, at most 12 MB")
+@group.check("BuildKit makes the arm64 image: architecture, label, at most 15 MB")
 def built(lab):
     image = arm64_image(lab)
     expect(lab.docker.inspect(image, "{{.Architecture}}") == "arm64", "another architecture in the configuration")

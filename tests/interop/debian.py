@@ -148,7 +148,17 @@ def fetch_ntpd_rs(name, scratch):
         return unpack(scratch, "ntpd-rs")
 
 
-SPECIAL = {"busybox": fetch_busybox_source, "ntpd-rs": fetch_ntpd_rs}
+def fetch_chrony_of_debian_13(name, scratch):
+    """With everything that it needs, the C library too: this machine may be of an older release."""
+    sources = OtherSources(scratch + "/apt", "deb", suite="trixie")
+    simulated = sources.get("install", "--simulate", "--no-install-recommends", "-o", "Dir::State::status=/dev/null", "chrony")
+    needed = [line.split()[1].split(":")[0] for line in simulated.splitlines() if line.startswith("Inst ")]
+    wanted = [name for name in needed if name in ("chrony", "libc6") or name.startswith("lib")]
+    sources.get("download", *wanted, folder=scratch)
+    return unpack(scratch, "chrony")
+
+
+SPECIAL = {"chrony-trixie": fetch_chrony_of_debian_13, "busybox": fetch_busybox_source, "ntpd-rs": fetch_ntpd_rs}
 
 
 def fetch(name, cache):

@@ -11,9 +11,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.path.join(HERE, "..", "..", "build"))
 CACHE = os.path.join(BUILD, "interop-cache")
 sys.path.insert(0, HERE)
-import clients, debian, monitors, peers, service, upstreams, world  # noqa: E402
+import clients, debian, monitors, nts, peers, service, upstreams, world  # noqa: E402
 
-PROGRAMS = ["chrony", "ntpsec", "ntpsec-ntpdig", "ntpsec-ntpdate", "openntpd", "ntpd-rs", "busybox", "systemd-timesyncd", "rdate", "toybox",
+PROGRAMS = ["chrony", "chrony-trixie", "ntpsec", "ntpsec-ntpdig", "ntpsec-ntpdate", "openntpd", "ntpd-rs", "busybox", "systemd-timesyncd", "rdate", "toybox",
             "monitoring-plugins-basic", "prometheus-node-exporter", "zabbix-agent", "python3-ntplib", "libnet-ntp-perl", "nmap", "tshark", "systemd"]
 AT_ONCE = 8  # nearly all of them wait
 STA_PLL, STA_UNSYNC, STA_NANO = 0x0001, 0x0040, 0x2000
@@ -60,8 +60,10 @@ class Lab:
         self.local = Served(self, "local", 3, "0", 10, b"LOCL", STA_UNSYNC | STA_NANO)
         self.refusing = Served(self, "refusing", 4, "3", 0, b"\0\0\0\0", STA_UNSYNC | STA_NANO, NTP_SERVER_SERVER_UNSYNCHRONISED="refuse")
         self.nodes = [self.synced, self.ahead, self.local, self.refusing]
+        self.authority = nts.Authority(self.program)
+        self.secure = Served(self, "secure", 5, **synced, step_ns=int(clients.AHEAD_S * 1e9), **self.authority.settings)
         self.capture = world.Capture(self.capture_file, [node.link for node in self.nodes])
-        for node in self.nodes:
+        for node in [*self.nodes, self.secure]:
             node.start()
             for address in node.addresses:  # neighbours find each other once; a first packet would wait for that
                 world.until(lambda: (reply := world.ask(address)) and reply.received - reply.sent < 0.05, 20, f"{address} is reached")
@@ -153,14 +155,14 @@ def main():
     lab.build_network()
     monitors.check_of_delays(lab)  # alone: chronyd takes the waits of a busy machine for those of the path
     lab.run_queue()
-    for part in (upstreams, clients, monitors, peers, service):
+    for part in (upstreams, clients, nts, monitors, peers, service):
         part.checks(lab)
     lab.run_queue()
     lab.capture.stop()
     if not lab.words or "tshark" in lab.words:
         monitors.checks_of_capture(lab)
         lab.run_queue()
-    for node in lab.nodes:
+    for node in [*lab.nodes, lab.secure]:
         code, took = node.server.stop()
         lab.tell("ok" if code == 0 and took < 1 else "FAIL", f"server {node.name}: ends with 0 within a second ({code}, {took:.2f} s)")
     print(f"{lab.passed} passed, {lab.failed} failed" + (f", {lab.skipped} skipped" if lab.skipped else ""))

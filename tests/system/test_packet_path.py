@@ -1,9 +1,10 @@
 """What one worker does for each datagram, seen from outside: its system calls, and its allocations."""
-import os, re, shutil, sys, unittest
+import os, pathlib, re, shutil, sys, unittest
 from harness import *
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "wire"))
 from case_table import read_table  # noqa: E402
+from socket_cases import keyed  # noqa: E402
 
 PROGRAM = COUNTER = None
 RECVMMSG = {"x86_64": "299", "aarch64": "243"}.get(os.uname().machine)
@@ -13,10 +14,10 @@ UNDER_WAY = 32
 
 
 class Load:
-    """The datagrams of the wire case table, good and bad ones, from several addresses."""
+    """The datagrams of the wire case tables, good and bad ones, from several addresses."""
 
-    def __init__(self):
-        self.payloads = [case.payload for case in read_table(CASES)]
+    def __init__(self, cases):
+        self.payloads = [case.payload for case in (*read_table(CASES), *cases)]
         self.sockets = []
         for number in range(CLIENTS):
             s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -93,9 +94,15 @@ class SystemCalls:
 
 class PacketPath(unittest.TestCase):
     def start(self, *arguments, environment=None):
-        server = Server(PROGRAM, "--threads", "1", "--listen", "127.0.0.1:123", *arguments, environment=environment)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        settings, cases = keyed(PROGRAM, pathlib.Path(folder.name))  # MACs and NTS, too
+        config = os.path.join(folder.name, "ntp.toml")
+        with open(config, "w") as file:
+            file.write(settings)
+        server = Server(PROGRAM, "--config", config, "--threads", "1", "--listen", "127.0.0.1:123", *arguments, environment=environment)
         self.addCleanup(server.__exit__)
-        load = Load()
+        load = Load(cases)
         self.addCleanup(load.close)
         return server, load
 
@@ -130,8 +137,10 @@ class PacketPath(unittest.TestCase):
                     with open(table.name, "rb") as file:
                         return {tid: count for tid, _, count in struct.iter_unpack("=iiq", file.read()) if tid != 0}
                 before = calls()
-                self.assertGreater(load.play(server), 4000)
+                self.assertGreater(load.play(server), 5000)
                 after = calls()
+                self.assertGreater(server.metric("ntp_server_nts_accepted_packets_total"), 50)
+                self.assertGreater(server.metric("ntp_server_mac_accepted_packets_total"), 50)
                 self.assertEqual(after.get(worker, 0), before.get(worker, 0))
                 # The counter counts: the main thread has answered for the metrics.
                 self.assertGreater(after[server.process.pid], before[server.process.pid] + 100)

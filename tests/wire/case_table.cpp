@@ -55,13 +55,17 @@ std::variant<ExpectedReply, server::Drop> parse_expect(const std::string& text) 
     if (found == server::kDropLabels.end()) throw std::runtime_error("unknown reason: " + text);
     return static_cast<server::Drop>(found - server::kDropLabels.begin());
   }
-  if (words.at(0) != "reply") throw std::runtime_error("neither reply nor silence: " + text);
-  ExpectedReply reply;
+  if (words.at(0) != "reply" && words.at(0) != "nak")
+    throw std::runtime_error("neither reply nor silence: " + text);
+  ExpectedReply reply{.nak = words.at(0) == "nak"};
   for (std::size_t i = 1; i < words.size(); ++i) {
     const auto pair = split(words[i], '=');
     if (pair.at(0) == "version") reply.version = number<int>(pair.at(1));
     if (pair.at(0) == "mode") reply.mode = number<int>(pair.at(1));
     if (pair.at(0) == "poll") reply.poll = number<int>(pair.at(1));
+    if (pair.at(0) == "mac") reply.mac = number<std::uint32_t>(pair.at(1));
+    if (pair.at(0) == "cookies") reply.cookies = number<std::size_t>(pair.at(1));
+    if (pair.at(0) == "size") reply.size = number<std::size_t>(pair.at(1));
     if (pair.at(0) == "origin") reply.origin = number<std::uint64_t>(pair.at(1), 16);
   }
   return reply;
@@ -90,6 +94,8 @@ std::string case_table_path() {
   const char* chosen = std::getenv("NTP_WIRE_CASES");
   return chosen != nullptr ? chosen : NTP_SOURCE_DIR "/tests/wire/cases.tsv";
 }
+
+std::string keyed_table_path() { return NTP_SOURCE_DIR "/tests/wire/cases_keyed.tsv"; }
 
 server::Arrival arrival_of(const Case& c, Family family) {
   const bool v4 = family == Family::v4;

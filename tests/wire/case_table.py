@@ -6,7 +6,9 @@ One case is one line of five tab-separated columns (see docs/formats/wire.md):
   section  where the decision stands: the row of the project's conformance rules, and the RFC
   source   who sends it, one of SOURCES
   payload  the UDP payload: tokens of hex digits, `XX*N` for N times the octets XX, `-` for nothing
-  expect   `silence REASON`, or `reply version=V mode=M poll=P origin=HEX`; a reply has 48 octets
+  expect   `silence REASON`, or `reply version=V mode=M poll=P origin=HEX`; a reply has 48 octets, but
+           with ` mac=KEY size=S` a MAC of that key behind them, with ` cookies=N size=S` the seal
+           of NTS; `nak … size=S` is NTSN (RFC 8915 5.7): the unique identifier and no time
 """
 
 import hashlib
@@ -28,7 +30,7 @@ SOURCES = (
 
 # Every reason for silence, as it stands in the metric ntp_server_dropped_packets_total.
 REASONS = ("too_short", "too_long", "bad_length", "bad_version", "bad_mode", "to_many", "bad_source", "denied",
-           "malformed_extension", "malformed_mac", "unknown_key", "nts_disabled", "over_limit")
+           "malformed_extension", "malformed_mac", "unknown_key", "nts_disabled", "bad_mac", "malformed_nts", "over_limit")
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,19 @@ class Reply:
     mode: int
     poll: int
     origin: bytes
+    mac: int = 0            # the key whose MAC it has; 0: none
+    cookies: int = 0        # sealed by NTS, with so many of them
+    nak: bool = False       # NTSN
+    size: int = 48
 
     def __str__(self):
-        return (f"reply version={self.version} mode={self.mode} poll={self.poll} "
-                f"origin={self.origin.hex()}")
+        text = (f"{'nak' if self.nak else 'reply'} version={self.version} mode={self.mode} "
+                f"poll={self.poll} origin={self.origin.hex()}")
+        if self.mac:
+            text += f" mac={self.mac}"
+        if self.cookies:
+            text += f" cookies={self.cookies}"
+        return text + f" size={self.size}" * (self.size != 48)
 
 
 @dataclass(frozen=True)
@@ -87,10 +98,11 @@ def parse_expect(text):
     if kind == "silence":
         assert words[0] in REASONS, text
         return Silence(words[0])
-    assert kind == "reply", text
+    assert kind in ("reply", "nak"), text
     fields = dict(word.split("=") for word in words)
     return Reply(int(fields["version"]), int(fields["mode"]), int(fields["poll"]),
-                 bytes.fromhex(fields["origin"]))
+                 bytes.fromhex(fields["origin"]), int(fields.get("mac", 0)),
+                 int(fields.get("cookies", 0)), kind == "nak", int(fields.get("size", 48)))
 
 
 def to_line(case):

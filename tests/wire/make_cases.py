@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes the wire case table.
 
-  make_cases.py                 write tests/wire/cases.tsv
-  make_cases.py --check         fail if the committed table is not what this program writes
+  make_cases.py                 write tests/wire/cases.tsv and cases_keyed.tsv
+  make_cases.py --check         fail if a committed table is not what this program writes
   make_cases.py --full FILE     write the table with the whole cross product of extension fields
   make_cases.py --corpus FOLDER write seeds of the fuzz targets (FOLDER is fuzz/corpus)
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 
 import case_fields
 import case_headers
+import case_keyed
+import siv
 from case_table import Silence, to_line, unpack
 
 TABLE = Path(__file__).with_name("cases.tsv")
@@ -24,8 +26,16 @@ HEAD = """\
 """
 
 
-def cases(full=False):
-    groups = list(case_headers.GROUPS + case_fields.GROUPS)
+KEYED_TABLE = Path(__file__).with_name("cases_keyed.tsv")
+KEYED_HEAD = """\
+# The wire case table of a server with the keys and the cookie secret of tests/wire/case_keyed.py.
+# Written by tests/wire/make_cases.py; do not edit by hand.
+# id	section	source	payload	expect	(notation: tests/wire/case_table.py)
+"""
+
+
+def cases(full=False, keyed=False):
+    groups = list(case_keyed.GROUPS if keyed else case_headers.GROUPS + case_fields.GROUPS)
     if full:
         groups.append(case_fields.all_fields)
     seen = set()
@@ -37,13 +47,13 @@ def cases(full=False):
         yield case
 
 
-def text_of(full=False):
+def text_of(full=False, keyed=False):
     lines = []
-    for case in cases(full):
+    for case in cases(full, keyed):
         line = to_line(case)
         assert unpack(line.split("\t")[3]) == case.payload, case.id
         lines.append(line + "\n")
-    return HEAD + "".join(lines)
+    return (KEYED_HEAD if keyed else HEAD) + "".join(lines)
 
 
 # The situation that the responder's fuzz target reads before the datagram (fuzz/responder.cpp):
@@ -87,14 +97,18 @@ def main():
     elif chosen.corpus:
         print(f"{write_corpus(chosen.corpus)} seeds each in {chosen.corpus}/packet and /responder")
     elif chosen.check:
-        if TABLE.read_text(encoding="ascii") != text_of():
-            sys.exit(f"{TABLE.name} is not what make_cases.py writes: run tests/wire/make_cases.py")
-        print(f"{TABLE.name}: {sum(1 for _ in cases())} cases, as make_cases.py writes them")
+        siv.self_test()
+        for table, keyed in ((TABLE, False), (KEYED_TABLE, True)):
+            if table.read_text(encoding="ascii") != text_of(keyed=keyed):
+                sys.exit(f"{table.name} is not what make_cases.py writes: run tests/wire/make_cases.py")
+            print(f"{table.name}: {sum(1 for _ in cases(keyed=keyed))} cases, as make_cases.py writes "
+                  "them")
     else:
-        TABLE.write_text(text_of(), encoding="ascii")
-        found = list(cases())
-        silent = sum(isinstance(case.expect, Silence) for case in found)
-        print(f"{len(found)} cases: {len(found) - silent} replies, {silent} silences")
+        for table, keyed in ((TABLE, False), (KEYED_TABLE, True)):
+            table.write_text(text_of(keyed=keyed), encoding="ascii")
+            found = list(cases(keyed=keyed))
+            silent = sum(isinstance(case.expect, Silence) for case in found)
+            print(f"{table.name}: {len(found)} cases: {len(found) - silent} replies, {silent} silences")
 
 
 if __name__ == "__main__":

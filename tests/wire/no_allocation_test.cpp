@@ -39,5 +39,29 @@ TEST(GoldenRules, NoPacketCostsAnAllocation) {
   }
 }
 
+// Nor one that is proven, nor one that pretends to be.
+TEST(GoldenRules, NoPacketWithAMacOrNtsCostsAnAllocation) {
+  const auto file = server::parse_key_file("6 AES128 HEX:00112233445566778899aabbccddeeff\n");
+  std::array<std::byte, 32> secret;
+  for (std::size_t i = 0; i < secret.size(); ++i) secret[i] = static_cast<std::byte>(i + 1);
+  const nts::CookieKeys cookies({.secret = secret, .epoch = 20'000});
+  crypto::RandomStream random({});
+  server::Seal seal;
+  server::Authentication by{.secrets = {&file.keys, &cookies}, .random = random, .seal = seal};
+  const wire::Header clock = server::describe_clock({}, RawTime{});
+  NoiseSource noise(1);
+  std::array<std::byte, nts::kMaxReply> out;
+  int proven = 0;
+  for (const Case& c : read_case_table(keyed_table_path())) {
+    const auto arrival = arrival_of(c, IpAddress::Family::v4);
+    const std::uint64_t before = allocations;
+    auto reply = server::respond(arrival, clock, {}, {1}, nullptr, &by);
+    if (reply) server::seal(*reply, arrival, {2}, noise, seal, std::span(out).first(seal.size()));
+    EXPECT_EQ(allocations - before, 0u) << c.id;
+    if (reply && seal.is_proven()) ++proven;
+  }
+  EXPECT_GT(proven, 50);
+}
+
 }  // namespace
 }  // namespace ntp::wire_test

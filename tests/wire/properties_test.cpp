@@ -195,7 +195,11 @@ TEST(GoldenRules, HoldForMillionsOfPackets) {
   for (std::size_t i = 0; i < silent.size(); ++i) {
     std::printf(", %llu %s", static_cast<unsigned long long>(silent[i]),
                 server::kDropLabels[i].data());
-    if (packets >= 1'000'000 && static_cast<server::Drop>(i) != server::Drop::denied &&
+    // This server has no keys: cases_keyed.tsv and the fuzzers try them.
+    const bool needs_keys = static_cast<server::Drop>(i) == server::Drop::bad_mac ||
+                            static_cast<server::Drop>(i) == server::Drop::malformed_nts;
+    if (packets >= 1'000'000 && !needs_keys &&
+        static_cast<server::Drop>(i) != server::Drop::denied &&
         static_cast<server::Drop>(i) != server::Drop::over_limit) {
       EXPECT_GT(silent[i], packets / 10'000) << server::kDropLabels[i];
     }

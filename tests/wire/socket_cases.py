@@ -7,6 +7,9 @@ FAKE-KERNEL is the library of tests/system that answers for the kernel's clock: 
 once while that is synchronised, once while it is not and the local clock is served, and once while
 it is not and no time is served (leap 3). What is silence and what is a reply does not depend on it.
 
+A server with keys is played the cases of case_keyed.py: those of symmetric keys, and where the program
+can have it those of NTS, with cookies of today. Their replies are verified and opened here.
+
 The server runs in a network namespace of its own on port 123, IPv4 and IPv6; every case comes from
 a client address of its own in a second namespace. Silence means: the drop counter of the expected
 reason went up by one, no other counter did, and the server's namespace sent nothing. A reply must
@@ -28,6 +31,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import case_keyed
 import netns
 from case_table import Case, Reply, Silence, header, read_table
 
@@ -92,12 +96,14 @@ def wait_for(what, condition, deadline_s=DEADLINE_S):
 class Server:
     """The program under test, in the server's namespace."""
 
-    def __init__(self, program, network, threads, folder, http=HTTP, listen=(), environment=None):
+    def __init__(self, program, network, threads, folder, http=HTTP, listen=(), environment=None,
+                 settings=""):
         self.url = f"http://{netns.SERVER_V4[0]}:{http}/metrics"
         self.log = folder / f"server-{threads}-{http}.log"
         config = folder / "ntp.toml"
         # In a user namespace there is no other uid to become.
-        config.write_text("" if is_real_root() else '[server]\nuser = "0:0"\n', encoding="ascii")
+        user = "" if is_real_root() else 'server.user = "0:0"\n'
+        config.write_text(user + settings, encoding="ascii")
         with network.inside(network.server), open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [program, "run", "--config", str(config), "--threads", threads,
@@ -254,18 +260,41 @@ class Player:
         self.local.clear()
 
 
+def seal_of(case, octets):
+    """What stands behind the header of a reply, as Reply tells it."""
+    tail = octets[48:]
+    if not tail:
+        return {}
+    if tail[:2] != b"\1\4":                           # no unique identifier
+        key = int.from_bytes(tail[:4], "big")
+        made = [case_keyed.mac_of(key, octets[:48])] if key in case_keyed.KEYS else []
+        made += [case_keyed.uncut(key, octets[:48])] if key in case_keyed.UNCUT else []
+        return {"mac": key if tail in made else -1, "size": len(octets)}
+    size = {"size": len(octets)}
+    end = 48 + int.from_bytes(tail[2:4], "big")
+    if octets[48:end] not in case.payload:
+        return {"cookies": -1}
+    if end == len(octets):
+        nothing = octets[1:2] + octets[4:12] + octets[16:24] + octets[32:48]
+        return {"nak": octets[0] >> 6 == 3 and octets[12:16] == b"NTSN" and not any(nothing), **size}
+    cookies = case_keyed.cookies_of(octets, end)
+    return {"cookies": -1 if cookies is None else len(cookies), **size}
+
+
 def problems_of(case, octets, source, asked):
     """Why a reply is not the one that the table and the golden rules ask for."""
     expect = case.expect
     found = []
     if source[1] != NTP or ipaddress.ip_address(source[0]) != ipaddress.ip_address(asked):
         found.append(f"G11: it came from {source[0]} port {source[1]}, asked was {asked}")
-    if len(octets) != 48:
-        return found + [f"G7: {len(octets)} octets"]
+    if len(octets) < 48 or len(octets) > len(case.payload):
+        return found + [f"G1, G7: {len(octets)} octets"]
     poll = int.from_bytes(octets[2:3], "big", signed=True)
-    got = Reply(octets[0] >> 3 & 7, octets[0] & 7, poll, octets[24:32])
+    got = Reply(octets[0] >> 3 & 7, octets[0] & 7, poll, octets[24:32], **seal_of(case, octets))
     if got != expect:
         found.append(f"got {got}, expected {expect}")
+    if got.nak:
+        return found                                  # it has no stamps
     reftime, rec, xmt = (int.from_bytes(octets[i:i + 8], "big") for i in (16, 32, 40))
     if (xmt - rec) % 2**64 >= 2**63 or (reftime and (rec - reftime) % 2**64 >= 2**63):
         found.append("G10: stamps out of order")
@@ -367,7 +396,7 @@ class Run:
                 continue
             seen[case.id] += 1
             found.extend(problems_of(case, octets, source, asked))
-            found.extend(self.clock.problems_of(octets) if len(octets) == 48 else [])
+            found.extend([] if case.expect.nak else self.clock.problems_of(octets))
         found.extend(f"{name}: {count} replies" for name, count in seen.items() if count > 1)
         if len(self.player.replies) != expected:
             found.append(f"{len(self.player.replies)} replies, not {expected}")
@@ -403,10 +432,10 @@ def windows_of(cases):
         yield window
 
 
-def play_all(program, kernel, clock, network, table, threads, folder):
+def play_all(program, kernel, clock, network, table, threads, folder, settings=""):
     fake = FakeKernel(kernel, **clock.kernel)
     server = Server(program, network, threads, folder,
-                    environment={**fake.environment(), **clock.environment})
+                    environment={**fake.environment(), **clock.environment}, settings=settings)
     failures = []
     try:
         for family in (socket.AF_INET, socket.AF_INET6):
@@ -425,6 +454,34 @@ def play_all(program, kernel, clock, network, table, threads, folder):
     return failures
 
 
+def secret_file(folder, name, octets):
+    """A file that the server's user alone may read, as it has to be."""
+    path = folder / name
+    path.write_bytes(octets)
+    path.chmod(0o600)
+    if is_real_root():
+        os.chown(path, 65532, 65532)
+    return path
+
+
+def keyed(program, folder):
+    """Settings of a server with keys, and the cases for it."""
+    folder.chmod(0o755)
+    keys = secret_file(folder, "keys", case_keyed.KEY_FILE.encode())
+    settings = f'server.keys_file = "{keys}"\n'
+    cases = [*case_keyed.macs(), *case_keyed.uncut_macs()]
+    shown = subprocess.run([program, "config", "show"], capture_output=True, text=True, check=True)
+    if "cookie_secret_file" not in shown.stdout:
+        return settings, cases                        # a program without key establishment
+    tls = folder / "tls"
+    subprocess.run([program, "ca", "init", "--dir", tls, "time.lan"], check=True, capture_output=True)
+    secret = secret_file(folder, "secret", case_keyed.SECRET)
+    key = secret_file(folder, "key.pem", (tls / "server.key").read_bytes())
+    settings += (f'nts.certificate = "{tls}/server.crt"\nnts.key = "{key}"\n'
+                 f'nts.cookie_secret_file = "{secret}"\n')
+    return settings, cases + list(case_keyed.nts_cases(int(time.time()) // 86_400))
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("program")
@@ -441,6 +498,11 @@ def main():
             for threads in chosen.threads or ["auto", "0"]:
                 failures += play_all(os.path.abspath(chosen.program), chosen.kernel, clock, network,
                                      table, threads, Path(folder))
+        settings, cases = keyed(os.path.abspath(chosen.program), Path(folder))
+        table += cases
+        for threads in chosen.threads or ["auto", "0"]:
+            failures += play_all(os.path.abspath(chosen.program), chosen.kernel, CLOCKS[0], network,
+                                 cases, threads, Path(folder), settings)
     for text in failures[:40]:
         print(f"FAILED {text}")
     print(f"wire cases, socket: {len(table)} cases, {len(CLOCKS)} states of the clock, "

@@ -1,0 +1,73 @@
+// What the report knows of NTS key establishment (RFC 8915 section 4), which a process of its own
+// does. Values only.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/time.h"
+
+namespace ntp::control {
+
+// How a connection ended. Every enumerator is a counter and a metric label.
+enum class KeOutcome : std::uint8_t {
+  ok,                // cookies were handed out
+  no_alpn,           // TLS: the client named no application protocol
+  wrong_alpn,        // TLS: only others than ntske/1
+  tls_version,       // TLS: it does not speak 1.3
+  tls_no_agreement,  // TLS: no cipher, group or signature in common
+  not_tls,           // something else altogether, HTTP for example
+  tls_malformed,     // TLS: it broke the protocol in another way
+  tls_alert,         // TLS: it refused us; it does not trust the certificate, for example
+  bad_request,       // records that RFC 8915 forbids: answered with error 1
+  unknown_critical,  // a critical record that nobody here knows: answered with error 0
+  no_protocol,       // nothing but protocols that are not NTPv4: answered with an empty list
+  no_aead,           // no algorithm in common: answered with an empty list
+  internal_error,    // we could not: answered with error 2
+  broken_off,        // ended before it had asked
+  idle,              // two seconds without an octet
+  too_slow,          // not done within five seconds
+  evicted,           // the idlest of too many
+  rate_limited,      // too many from its network
+};
+inline constexpr std::array<std::string_view, 18> kKeOutcomeNames = {
+    "ok",          "no_alpn",       "wrong_alpn",     "tls_version", "tls_no_agreement",
+    "not_tls",     "tls_malformed", "tls_alert",      "bad_request", "unknown_critical",
+    "no_protocol", "no_aead",       "internal_error", "broken_off",  "idle",
+    "too_slow",    "evicted",       "rate_limited"};
+inline constexpr std::size_t kKeOutcomes = kKeOutcomeNames.size();
+static_assert(kKeOutcomes == static_cast<std::size_t>(KeOutcome::rate_limited) + 1);
+
+struct KeCounters {
+  std::array<std::uint64_t, kKeOutcomes> outcomes{};
+  std::uint64_t accepted = 0;
+  std::uint64_t accept_errors = 0;  // no descriptor or no memory was to be had
+  std::uint64_t open = 0;           // now
+
+  friend bool operator==(const KeCounters&, const KeCounters&) = default;
+};
+
+struct KeCertificate {
+  bool loaded = false;  // clients are served
+  RealTime valid_from{};
+  RealTime valid_until{};
+  std::string subject{};
+  std::string problem{};  // why the files as they are now cannot be used; empty: they can
+
+  friend bool operator==(const KeCertificate&, const KeCertificate&) = default;
+};
+
+struct KeView {
+  bool up = false;  // the process runs
+  std::uint64_t restarts = 0;
+  KeCounters counters{};  // of all processes since the start
+  KeCertificate certificate{};
+  std::string keys{};          // where the cookie keys are from
+  std::string keys_problem{};  // empty: they are there
+};
+
+}  // namespace ntp::control

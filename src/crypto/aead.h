@@ -1,0 +1,74 @@
+// Authenticated encryption for NTS (RFC 5116), by the numbers of the IANA registry of AEADs.
+//
+// Nettle computes it. AES-128-GCM-SIV is there when nettle has it (3.9, Debian 13).
+#pragma once
+
+#include <nettle/aes.h>
+#include <nettle/siv-cmac.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "crypto/secret.h"
+
+namespace ntp::crypto {
+
+enum class AeadId : std::uint16_t {
+  aes_siv_cmac_256 = 15,  // RFC 5297, two AES-128 keys; mandatory for NTS
+  aes_128_gcm_siv = 30,   // RFC 8452
+};
+
+inline constexpr std::size_t kMaxAeadKeySize = 32;
+inline constexpr std::size_t kAeadTagSize = 16;  // of both: how much longer the sealed text is
+
+// False for numbers that this build cannot compute.
+bool is_supported(AeadId id) noexcept;
+// 32 and 16 octets.
+std::size_t key_size(AeadId id) noexcept;
+// What we make: 16 and 12 octets.
+std::size_t nonce_size(AeadId id) noexcept;
+// What we take from others: SIV-CMAC any from 1 octet on, GCM-SIV exactly 12.
+bool is_nonce_size(AeadId id, std::size_t size) noexcept;
+
+using AeadKey = SecretBytes<kMaxAeadKeySize>;
+
+// One key with its schedule. Immutable, so that many threads may use one at a time; no call
+// allocates. Wiped at its end.
+class Aead {
+ public:
+  // Nothing when the number is not supported or the key has the wrong size.
+  static std::optional<Aead> make(AeadId id, std::span<const std::byte> key) noexcept;
+  Aead(const Aead&) noexcept = default;
+  Aead& operator=(const Aead&) noexcept = default;
+  ~Aead() { wipe_object(schedule_); }
+
+  AeadId id() const noexcept { return id_; }
+
+  // out.size() == plaintext.size() + kAeadTagSize; the nonce's size must be one that is_nonce_size
+  // allows. Nothing may overlap.
+  void seal(std::span<const std::byte> nonce, std::span<const std::byte> associated,
+            std::span<const std::byte> plaintext, std::span<std::byte> out) const noexcept;
+
+  // False: not sealed with this key, nonce and associated data; out is then zero. Also false for
+  // sizes that cannot be. out.size() == sealed.size() - kAeadTagSize, which may be nothing: the
+  // requests of NTS clients have an empty plaintext.
+  [[nodiscard]] bool open(std::span<const std::byte> nonce, std::span<const std::byte> associated,
+                          std::span<const std::byte> sealed,
+                          std::span<std::byte> out) const noexcept;
+
+ private:
+  // Plain data in both cases: may be wiped as octets.
+  union Schedule {
+    siv_cmac_aes128_ctx siv_cmac;
+    aes128_ctx gcm_siv;
+  };
+
+  explicit Aead(AeadId id) noexcept : id_(id), schedule_{} {}
+
+  AeadId id_;
+  Schedule schedule_;
+};
+
+}  // namespace ntp::crypto

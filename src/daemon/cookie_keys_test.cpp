@@ -1,0 +1,167 @@
+#include "daemon/cookie_keys.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace ntp::daemon {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::seconds;
+
+constexpr RealTime kNow{seconds(1'800'000'000)};
+constexpr RawTime kRaw{hours(5)};
+
+class CookieKeys : public ::testing::Test {
+ protected:
+  CookieKeys() {
+    std::string pattern = std::filesystem::temp_directory_path() / "ntp-cookies-XXXXXX";
+    folder_ = mkdtemp(pattern.data());
+    log_.configure({.level = config::LogLevel::error});
+    settings_.certificate = "/x";
+  }
+  ~CookieKeys() override { std::filesystem::remove_all(folder_); }
+
+  void write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name) << text;
+    ::chmod((folder_ / name).c_str(), 0600);
+  }
+  config::NtsSettings shared(const std::string& secret, const std::string& previous = "") {
+    auto settings = settings_;
+    write("secret", secret);
+    settings.cookie_secret_file = folder_ / "secret";
+    if (!previous.empty()) {
+      write("previous", previous);
+      settings.cookie_secret_previous_file = folder_ / "previous";
+    }
+    return settings;
+  }
+  CookieKeyKeeper keeper(const config::NtsSettings& settings, bool with_state = false) {
+    return {settings, with_state ? folder_.string() : "", log_, random_};
+  }
+  static std::vector<std::byte> cookie(const CookieKeyKeeper& keeper) {
+    static crypto::RandomStream random{crypto::RandomStream::Seed{}};
+    nts::SessionKeys session;
+    session.c2s.resize(crypto::key_size(session.aead));
+    session.s2c.resize(crypto::key_size(session.aead));
+    std::vector<std::byte> cookie(nts::cookie_size(session.aead));
+    nts::CookieSealer(keeper.sealing_key()).seal(session, random, cookie);
+    return cookie;
+  }
+  static bool opens(const CookieKeyKeeper& keeper, const std::vector<std::byte>& cookie) {
+    return keeper.keys()->open(cookie).has_value();
+  }
+
+  std::filesystem::path folder_;
+  Log log_;
+  SeededRandom random_{9};
+  config::NtsSettings settings_;
+};
+
+const std::string kSecret(32, 's');
+
+TEST_F(CookieKeys, OfAFleetNeedNoWordBetweenItsServers) {
+  auto one = keeper(shared(kSecret)), two = keeper(shared(kSecret + "\n"));
+  one.look({.raw = kRaw, .real = kNow, .known = true});
+  two.look({.raw = kRaw + hours(99), .real = kNow + hours(24 * 7), .known = true});
+  EXPECT_TRUE(opens(two, cookie(one)));
+  EXPECT_FALSE(opens(one, cookie(two))) << "seven days ahead";
+  two.look({.raw = kRaw + hours(99 + 24), .real = kNow + hours(24 * 8), .known = true});
+  EXPECT_FALSE(opens(two, cookie(one)));
+}
+
+TEST_F(CookieKeys, WhoDoesNotKnowTheTimeUnderstandsAndIsUnderstood) {
+  auto knows = keeper(shared(kSecret)), does_not = keeper(shared(kSecret));
+  knows.look({.raw = kRaw, .real = kNow, .known = true});
+  does_not.look({.raw = kRaw, .real = RealTime{}, .known = false});  // 1970
+  EXPECT_TRUE(opens(does_not, cookie(knows)));
+  does_not.look({.raw = kRaw, .real = kNow + hours(3), .known = false});
+  EXPECT_TRUE(opens(knows, cookie(does_not))) << "its clock is right, though nobody says so";
+}
+
+TEST_F(CookieKeys, OnceTheTimeIsKnownAClockThatIsSetChangesNothing) {
+  auto server = keeper(shared(kSecret));
+  EXPECT_TRUE(server.look({.raw = kRaw, .real = kNow, .known = true}));
+  const auto before = cookie(server);
+  EXPECT_FALSE(server.look({.raw = kRaw + seconds(1), .real = RealTime{}, .known = false}));
+  EXPECT_TRUE(opens(server, before));
+}
+
+TEST_F(CookieKeys, ASecretMayBeReplacedByANewOne) {
+  auto old = keeper(shared(kSecret));
+  old.look({.raw = kRaw, .real = kNow, .known = true});
+  const auto before = cookie(old);
+  auto server = keeper(shared(std::string(40, 'n'), kSecret));
+  server.look({.raw = kRaw, .real = kNow, .known = true});
+  EXPECT_TRUE(opens(server, before));
+  write("secret", std::string(40, 'm'));
+  EXPECT_TRUE(server.look({.raw = kRaw + seconds(1), .real = kNow, .known = true}));
+}
+
+TEST_F(CookieKeys, ABadNewSecretLeavesTheOldOneInForce) {
+  auto server = keeper(shared(kSecret));
+  server.look({.raw = kRaw, .real = kNow, .known = true});
+  const auto before = cookie(server);
+  write("secret", "short");
+  EXPECT_FALSE(server.look({.raw = kRaw + seconds(1), .real = kNow, .known = true}));
+  EXPECT_NE(server.problem().find("it holds 5 octets"), std::string::npos) << server.problem();
+  EXPECT_TRUE(opens(server, before));
+  write("secret", kSecret);
+  server.look({.raw = kRaw + seconds(2), .real = kNow, .known = true});
+  EXPECT_EQ(server.problem(), "");
+}
+
+TEST_F(CookieKeys, WithoutASecretThatCanBeReadThereAreNone) {
+  auto settings = settings_;
+  settings.cookie_secret_file = folder_ / "none";
+  auto server = keeper(settings);
+  EXPECT_FALSE(server.look({.raw = kRaw, .real = kNow, .known = true}));
+  EXPECT_EQ(server.keys(), nullptr);
+  write("none", kSecret);
+  EXPECT_TRUE(server.look({.raw = kRaw + seconds(1), .real = kNow, .known = true}));
+  EXPECT_NE(server.keys(), nullptr);
+}
+
+TEST_F(CookieKeys, OfItsOwnSurviveARestartAndAnyClock) {
+  std::vector<std::byte> before;
+  {
+    auto server = keeper(settings_, true);
+    EXPECT_TRUE(server.look({.raw = kRaw, .real = kNow, .known = true}));
+    before = cookie(server);
+  }  // killed: nothing was said at the end
+  auto server = keeper(settings_, true);
+  server.look({.raw = RawTime{}, .real = kNow + hours(24 * 3650), .known = true});
+  EXPECT_TRUE(opens(server, before));
+  struct stat status{};
+  ASSERT_EQ(::stat((folder_ / "cookie-keys").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  for (int day = 1; day <= 8; ++day) {
+    server.look({.raw = RawTime{} + hours(24 * day), .real = kNow, .known = false});
+    EXPECT_EQ(opens(server, before), day <= 7) << day;
+  }
+}
+
+TEST_F(CookieKeys, OfItsOwnAreMadeAnewWhereTheFileIsGarbled) {
+  auto first = keeper(settings_, true);
+  first.look({.raw = kRaw, .real = kNow, .known = true});
+  write("cookie-keys", "garbage");
+  auto server = keeper(settings_, true);
+  EXPECT_TRUE(server.look({.raw = kRaw, .real = kNow, .known = true}));
+  EXPECT_FALSE(opens(server, cookie(first)));
+  auto next = keeper(settings_, true);
+  next.look({.raw = kRaw, .real = kNow, .known = true});
+  EXPECT_TRUE(opens(next, cookie(server)));
+}
+
+TEST_F(CookieKeys, OfItsOwnWorkWhereNothingCanBeWritten) {
+  CookieKeyKeeper server(settings_, "/proc/nowhere", log_, random_);
+  EXPECT_TRUE(server.look({.raw = kRaw, .real = kNow, .known = true}));
+  EXPECT_TRUE(opens(server, cookie(server)));
+  EXPECT_NE(server.problem(), "");
+}
+
+}  // namespace
+}  // namespace ntp::daemon

@@ -1,0 +1,138 @@
+#include "daemon/own_cookie_secret.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <optional>
+
+#include "crypto/hkdf.h"
+
+namespace ntp::daemon {
+namespace {
+
+constexpr std::string_view kFirstLine = "ntp-server-cookie-keys 1";
+constexpr std::size_t kSecretSize = 32;
+constexpr std::size_t kChecksumSize = 8;
+constexpr std::uint32_t kEpochsOfASecret = nts::kEpochsBack + 1;
+
+nts::Secret fresh(RandomSource& random) {
+  nts::Secret secret;
+  const auto octets = secret.resize(kSecretSize);
+  for (std::size_t i = 0; i < octets.size(); i += sizeof(std::uint64_t)) {
+    const std::uint64_t value = random.next();
+    std::memcpy(octets.data() + i, &value, sizeof value);
+  }
+  return secret;
+}
+
+std::string hex(std::span<const std::byte> octets) {
+  std::string text;
+  text.reserve(octets.size() * 2);
+  for (const std::byte octet : octets) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    text += kDigits[std::to_integer<std::size_t>(octet >> 4)];
+    text += kDigits[std::to_integer<std::size_t>(octet & std::byte{15})];
+  }
+  return text;
+}
+
+std::string checksum(std::string_view body) {
+  std::array<std::byte, kChecksumSize> sum{};
+  crypto::hkdf_sha256(std::as_bytes(std::span(body)), {}, {}, sum);
+  return hex(sum);
+}
+
+// One "NAME VALUE\n" off the front of the text.
+std::optional<std::string_view> take(std::string_view& text, std::string_view name) {
+  const auto end = text.find('\n');
+  if (end == std::string_view::npos) return std::nullopt;
+  const std::string_view line = text.substr(0, end);
+  if (!line.starts_with(name) || line.size() <= name.size() || line[name.size()] != ' ') {
+    return std::nullopt;
+  }
+  text.remove_prefix(end + 1);
+  return line.substr(name.size() + 1);
+}
+
+template <typename T>
+bool read_number(std::optional<std::string_view> text, T& out) {
+  if (!text) return false;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), out);
+  return error == std::errc() && end == text->data() + text->size();
+}
+
+bool read_secret(std::optional<std::string_view> text, nts::Secret& out) {
+  if (!text) return false;
+  if (*text == "-") return true;
+  if (text->size() != 2 * kSecretSize) return false;
+  const auto octets = out.resize(kSecretSize);
+  for (std::size_t i = 0; i < octets.size(); ++i) {
+    std::uint8_t value = 0;
+    const char* from = text->data() + 2 * i;
+    if (std::from_chars(from, from + 2, value, 16).ptr != from + 2) return false;
+    octets[i] = static_cast<std::byte>(value);
+  }
+  return true;
+}
+
+}  // namespace
+
+OwnCookieSecret OwnCookieSecret::make(RandomSource& random) {
+  OwnCookieSecret out;
+  // Not from zero: a server that has lost its file must not repeat epochs that its clients know.
+  out.epoch = static_cast<std::uint32_t>(random.next() >> 33);
+  out.made = out.epoch;
+  out.current = fresh(random);
+  return out;
+}
+
+bool OwnCookieSecret::advance(std::chrono::seconds elapsed, std::chrono::seconds rotation,
+                              RandomSource& random) {
+  age += elapsed;
+  if (age < rotation) return false;
+  age %= rotation;  // however late this look is: the keys before have not been used since
+  ++epoch;
+  if (epoch - made >= kEpochsOfASecret) {
+    previous = current;
+    current = fresh(random);
+    made = epoch;
+  }
+  return true;
+}
+
+std::string format_own_secret(const OwnCookieSecret& secret) {
+  std::string text =
+      fmt::format("{}\nepoch {}\nage {}\nmade {}\ncurrent {}\nprevious {}\n", kFirstLine,
+                  secret.epoch, secret.age.count(), secret.made, hex(secret.current.view()),
+                  secret.previous.empty() ? "-" : hex(secret.previous.view()));
+  text += fmt::format("checksum {}\n", checksum(text));
+  return text;
+}
+
+std::expected<OwnCookieSecret, std::string> parse_own_secret(std::string_view text) {
+  const std::string_view whole = text;
+  if (!text.starts_with(kFirstLine) || !text.substr(kFirstLine.size()).starts_with('\n')) {
+    return std::unexpected("not a file of cookie keys, or of a later version");
+  }
+  text.remove_prefix(kFirstLine.size() + 1);
+  OwnCookieSecret out;
+  std::int64_t age = 0;
+  const bool good = read_number(take(text, "epoch"), out.epoch) &&
+                    read_number(take(text, "age"), age) &&
+                    read_number(take(text, "made"), out.made) &&
+                    read_secret(take(text, "current"), out.current) &&
+                    read_secret(take(text, "previous"), out.previous);
+  const std::string_view body = whole.substr(0, whole.size() - text.size());
+  const auto sum = take(text, "checksum");
+  if (!sum || !text.empty()) return std::unexpected("torn");
+  if (*sum != checksum(body)) return std::unexpected("wrong checksum");
+  if (!good || out.current.empty() || age < 0 || out.made > out.epoch) {
+    return std::unexpected("not as it was written");
+  }
+  out.age = std::chrono::seconds(age);
+  return out;
+}
+
+}  // namespace ntp::daemon

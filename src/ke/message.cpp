@@ -1,0 +1,159 @@
+#include "ke/message.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+
+namespace ntp::ke {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x6e6b6501;  // "nke" and the version of what follows
+constexpr std::size_t kLongestSubject = 100;
+constexpr std::size_t kLongestProblem = 300;
+static_assert(kLongestText + 16 <= kMessageSize);
+static_assert(kLongestSubject + kLongestProblem + 32 <= kMessageSize);
+
+template <typename T, typename... Kinds>
+constexpr std::uint8_t place_of(const std::variant<Kinds...>*) {
+  std::uint8_t place = 0;
+  static_cast<void>(((std::is_same_v<T, Kinds> || (++place, false)) || ...));
+  return place;
+}
+
+template <typename T>
+constexpr std::uint8_t kind_of() {
+  return place_of<T>(static_cast<const Message*>(nullptr));
+}
+
+bool is_printable(char c) { return c >= 0x20 && c <= 0x7e; }
+
+void put_text(ByteWriter& out, const std::string& text, std::size_t most) {
+  const auto size = static_cast<std::uint16_t>(std::min(text.size(), most));
+  out.write(size);
+  for (const char c : std::string_view(text).substr(0, size)) {
+    out.write(static_cast<std::uint8_t>(is_printable(c) ? c : '?'));
+  }
+}
+
+std::optional<std::string> get_text(ByteReader& in, std::size_t most) {
+  const auto size = in.read<std::uint16_t>();
+  if (size > most) return std::nullopt;
+  std::string text;
+  for (const std::byte octet : in.take(size)) text += static_cast<char>(octet);
+  if (!in.ok() || !std::ranges::all_of(text, is_printable)) return std::nullopt;
+  return text;
+}
+
+void put_time(ByteWriter& out, RealTime time) {
+  out.write(static_cast<std::uint64_t>(time.time_since_epoch().count()));
+}
+RealTime get_time(ByteReader& in) {
+  return RealTime(std::chrono::nanoseconds(static_cast<std::int64_t>(in.read<std::uint64_t>())));
+}
+
+void put(ByteWriter& out, const SealingKey& m) {
+  out.write(m.key.epoch);
+  for (const std::byte octet : m.key.key.view()) out.write(std::to_integer<std::uint8_t>(octet));
+}
+void put(ByteWriter&, const LookAgain&) {}
+void put(ByteWriter&, const Started&) {}
+void put(ByteWriter&, const Ended&) {}
+void put(ByteWriter& out, const Counted& m) {
+  for (const std::uint64_t count : m.counters.outcomes) out.write(count);
+  out.write(m.counters.accepted);
+  out.write(m.counters.accept_errors);
+  out.write(m.counters.open);
+}
+void put(ByteWriter& out, const Shown& m) {
+  out.write(static_cast<std::uint8_t>(m.certificate.loaded));
+  put_time(out, m.certificate.valid_from);
+  put_time(out, m.certificate.valid_until);
+  put_text(out, m.certificate.subject, kLongestSubject);
+  put_text(out, m.certificate.problem, kLongestProblem);
+}
+void put(ByteWriter& out, const Told& m) {
+  out.write(static_cast<std::uint8_t>(m.level));
+  put_text(out, m.text, kLongestText);
+}
+
+Message get_sealing_key(ByteReader& in) {
+  SealingKey m;
+  m.key.epoch = in.read<std::uint32_t>();
+  m.key.key.assign(in.take(nts::kCookieKeySize));
+  return m;
+}
+
+Message get_counted(ByteReader& in) {
+  Counted m;
+  for (std::uint64_t& count : m.counters.outcomes) count = in.read<std::uint64_t>();
+  m.counters.accepted = in.read<std::uint64_t>();
+  m.counters.accept_errors = in.read<std::uint64_t>();
+  m.counters.open = in.read<std::uint64_t>();
+  return m;
+}
+
+std::optional<Message> get_shown(ByteReader& in) {
+  Shown m;
+  const auto loaded = in.read<std::uint8_t>();
+  m.certificate.valid_from = get_time(in);
+  m.certificate.valid_until = get_time(in);
+  auto subject = get_text(in, kLongestSubject);
+  auto problem = get_text(in, kLongestProblem);
+  if (loaded > 1 || !subject || !problem) return std::nullopt;
+  m.certificate.loaded = loaded == 1;
+  m.certificate.subject = std::move(*subject);
+  m.certificate.problem = std::move(*problem);
+  return m;
+}
+
+std::optional<Message> get_told(ByteReader& in) {
+  const auto level = in.read<std::uint8_t>();
+  auto text = get_text(in, kLongestText);
+  if (level > static_cast<std::uint8_t>(Told::Level::info) || !text) return std::nullopt;
+  return Told{.level = static_cast<Told::Level>(level), .text = std::move(*text)};
+}
+
+std::optional<Message> get(std::uint8_t kind, ByteReader& in) {
+  switch (kind) {
+    case kind_of<SealingKey>():
+      return get_sealing_key(in);
+    case kind_of<LookAgain>():
+      return LookAgain{};
+    case kind_of<Started>():
+      return Started{};
+    case kind_of<Ended>():
+      return Ended{};
+    case kind_of<Counted>():
+      return get_counted(in);
+    case kind_of<Shown>():
+      return get_shown(in);
+    case kind_of<Told>():
+      return get_told(in);
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+MessageBytes encode(const Message& message) {
+  MessageBytes bytes{};
+  ByteWriter out(bytes);
+  out.write(kMagic);
+  out.write(static_cast<std::uint8_t>(message.index()));
+  std::visit([&out](const auto& m) { put(out, m); }, message);
+  return bytes;
+}
+
+std::optional<Message> decode(std::span<const std::byte> bytes) {
+  if (bytes.size() != kMessageSize) return std::nullopt;
+  ByteReader in(bytes);
+  if (in.read<std::uint32_t>() != kMagic) return std::nullopt;
+  auto message = get(in.read<std::uint8_t>(), in);
+  const auto rest = in.take(in.remaining());
+  const auto is_zero = [](std::byte octet) { return octet == std::byte{0}; };
+  if (!message || !std::ranges::all_of(rest, is_zero)) return std::nullopt;
+  return message;
+}
+
+}  // namespace ntp::ke

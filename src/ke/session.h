@@ -1,0 +1,59 @@
+// One client of key establishment, without a socket: TLS outside, the records of RFC 8915 inside.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "control/ke_view.h"
+#include "crypto/random_stream.h"
+#include "nts/cookie.h"
+#include "nts/ke_server.h"
+#include "tls/server_connection.h"
+
+namespace ntp::ke {
+
+// What cookies are made with. One for the whole process; the sealer is replaced when its epoch
+// ends.
+struct Mint {
+  explicit Mint(const crypto::RandomStream::Seed& seed) : random(seed) {}
+
+  std::optional<nts::CookieSealer> sealer{};
+  crypto::RandomStream random;
+  std::uint16_t ntp_port = 123;  // where clients are to ask for the time
+};
+
+// feed() what arrives, send what is pending(), until there is an outcome and nothing is pending.
+class Session {
+ public:
+  Session(const tls::ServerContext& context, Mint& mint);
+
+  void feed(std::span<const std::byte> octets);
+
+  std::span<const std::byte> pending() const noexcept;
+  void sent(std::size_t octets);  // of what was pending
+
+  // Once everything is decided: no octet of the client matters any more.
+  std::optional<control::KeOutcome> outcome() const noexcept { return outcome_; }
+  // Changes whenever something was achieved; a client that drips octets achieves nothing.
+  int progress() const noexcept { return tls_.progress(); }
+
+ private:
+  void take_records();
+  void answer(nts::KeServer::Step step);
+  control::KeOutcome write_cookies();
+  void say(std::span<const std::byte> octets);
+  void finish(control::KeOutcome outcome);
+  void collect();
+
+  tls::ServerConnection tls_;
+  Mint& mint_;
+  nts::KeServer machine_;
+  std::vector<std::byte> out_;
+  std::size_t sent_ = 0;
+  std::optional<control::KeOutcome> outcome_;
+};
+
+}  // namespace ntp::ke

@@ -1,0 +1,224 @@
+#include "nts/request.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <optional>
+
+#include "nts/client_packet.h"
+#include "nts/fixture_test.h"
+
+namespace ntp::nts {
+namespace {
+
+using crypto::AeadId;
+
+enum class Reaction { silence, nak, time };
+
+struct Reply {
+  Reaction reaction = Reaction::silence;
+  Bytes bytes{};
+  std::size_t cookies = 0;
+};
+
+// What the server's packet path does, without a clock.
+Reply react(const Bytes& request, const CookieKeys& keys = cookie_keys()) {
+  const auto packet = wire::parse_packet(request);
+  if (!packet) return {};
+  const auto parsed = parse_nts_request(request, *packet);
+  if (!parsed) return {};
+  crypto::RandomStream random({std::byte{8}});
+  const auto opened = prove(*parsed, keys);
+  if (!opened && opened.error() == Refusal::malformed) return {};
+  NtsReply reply;
+  wire::Header header{.mode = wire::Mode::server, .org = packet->header.xmt};
+  const bool fits =
+      opened ? reply.prepare(*parsed, *opened, keys, random) : reply.prepare_nak(*parsed);
+  if (!fits) return {};
+  if (!opened) {
+    header.leap = wire::Leap::unknown;
+    header.refid = kKissNtsn;
+  } else {
+    header.stratum = 1;
+  }
+  Reply made{.reaction = opened ? Reaction::time : Reaction::nak,
+             .bytes = Bytes(reply.size()),
+             .cookies = reply.cookies()};
+  encode_header(header, std::span(made.bytes).first<wire::kHeaderSize>());
+  reply.seal(made.bytes);
+  EXPECT_LE(made.bytes.size(), request.size());  // G1
+  return made;
+}
+
+Reaction reaction_to(const RequestParts& parts) { return react(parts.bytes()).reaction; }
+
+class EachAead : public testing::TestWithParam<AeadId> {
+ protected:
+  void SetUp() override {
+    if (!crypto::is_supported(GetParam())) GTEST_SKIP() << "nettle has none";
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, EachAead,
+                         testing::Values(AeadId::aes_siv_cmac_256, AeadId::aes_128_gcm_siv));
+
+TEST_P(EachAead, ACookieForEachPlaceholderInAReplyOfTheSameLength) {
+  const SessionKeys keys = session_keys(GetParam());
+  for (std::size_t n = 0; n <= 9; ++n) {
+    const Bytes request = good_parts(n, keys).bytes();
+    const Reply reply = react(request);
+    ASSERT_EQ(reply.reaction, Reaction::time) << n;
+    EXPECT_EQ(reply.bytes.size(), std::min(request.size(), kMaxReply)) << n;
+    const auto answer = open_answer(reply.bytes, kUniqueId, keys);
+    ASSERT_TRUE(answer) << n;
+    ASSERT_EQ(answer->cookies.size(), std::min<std::size_t>(n + 1, 8)) << n;
+    for (const Bytes& cookie : answer->cookies) {
+      EXPECT_EQ(cookie.size(), cookie_size(GetParam()));
+      const auto opened = cookie_keys().open(cookie);
+      ASSERT_TRUE(opened);
+      EXPECT_EQ(opened->keys(), keys);
+    }
+  }
+}
+
+TEST_P(EachAead, TheClientsOwnWriterMakesRequestsThatAreAnswered) {
+  const SessionKeys keys = session_keys(GetParam());
+  const Bytes cookie = sealed_cookie(keys);
+  crypto::RandomStream random({std::byte{1}});
+  for (std::size_t n = 0; n <= 7; ++n) {
+    const NtsQuestion question{.unique_id = kUniqueId, .cookie = cookie, .placeholders = n};
+    Bytes request(1500);
+    request.resize(write_question(question, keys, random, request));
+    ASSERT_EQ(request.size(), question_size(question, GetParam()));
+    const Reply reply = react(request);
+    EXPECT_EQ(reply.bytes.size(), request.size());
+    EXPECT_EQ(open_answer(reply.bytes, kUniqueId, keys)->cookies.size(), n + 1);
+    EXPECT_EQ(write_question(question, keys, random, std::span(request).first(100)), 0u);
+  }
+}
+
+TEST(NtsReply, NeverExceedsWhatEveryPathCarries) {  // CORRECTIONS: 1,232 octets
+  auto parts = good_parts(7);
+  parts.fields.push_back(field(0x4204, Bytes(300)));
+  const Reply reply = react(parts.bytes());
+  EXPECT_EQ(reply.reaction, Reaction::time);
+  EXPECT_EQ(reply.bytes.size(), 1232u);
+  EXPECT_EQ(reply.cookies, 8u);
+  auto long_id = good_parts(3);
+  long_id.fields[0] = field(wire::kUniqueIdentifier, octets(900, 1));
+  EXPECT_EQ(react(long_id.bytes()).cookies, 2u) << "as many as fit";
+  auto longer_id = good_parts(0);
+  longer_id.fields[0] = field(wire::kUniqueIdentifier, octets(1060, 1));
+  EXPECT_LT(longer_id.bytes().size(), 1300u);
+  EXPECT_EQ(react(longer_id.bytes()).reaction, Reaction::silence) << "not one fits";
+}
+
+// CONFORMANCE, "NTS packets", row by row: what a request may not lack, have twice or have wrong.
+TEST(NtsRequest, MalformedOnesGetSilence) {
+  const auto silent = [](const std::function<void(RequestParts&)>& change) {
+    auto parts = good_parts(1);
+    change(parts);
+    return reaction_to(parts) == Reaction::silence;
+  };
+  const Bytes id = field(wire::kUniqueIdentifier, kUniqueId);
+  const Bytes cookie = field(wire::kNtsCookie, sealed_cookie(session_keys()));
+  EXPECT_TRUE(silent([](auto& p) { p.fields.erase(p.fields.begin()); })) << "no unique id";
+  EXPECT_TRUE(silent([](auto& p) { p.fields[0] = field(wire::kUniqueIdentifier, Bytes(28)); }));
+  EXPECT_TRUE(silent([&](auto& p) { p.fields.push_back(id); })) << "two unique ids";
+  EXPECT_TRUE(silent([&](auto& p) { p.fields.push_back(cookie); })) << "two cookies";
+  EXPECT_TRUE(silent([](auto& p) { p.fields.erase(p.fields.begin() + 1); })) << "no cookie";
+  EXPECT_TRUE(
+      silent([](auto& p) { p.fields[2] = field(wire::kNtsCookiePlaceholder, Bytes(100)); }));
+  EXPECT_TRUE(
+      silent([](auto& p) { p.fields[2] = field(wire::kNtsCookiePlaceholder, Bytes(108)); }));
+  EXPECT_TRUE(silent([](auto& p) {
+    p.fields.push_back(field(wire::kNtsCookiePlaceholder, Bytes(100)));
+  })) << "placeholders of two lengths";
+  EXPECT_TRUE(silent([](auto& p) { p.header.mode = wire::Mode::symmetric_active; }));
+  EXPECT_TRUE(silent([](auto& p) { p.header.version = 3; }));
+  EXPECT_TRUE(silent([](auto& p) { p.behind = Bytes(20); })) << "a MAC";
+  EXPECT_TRUE(silent([](auto& p) { p.behind = Bytes(24); })) << "a MAC";
+  EXPECT_TRUE(silent([](auto& p) { p.plaintext = octets(20, 1); })) << "no fields inside";
+  EXPECT_TRUE(silent([](auto& p) { p.plaintext = Bytes(8); })) << "no fields inside";
+  EXPECT_FALSE(silent([](auto&) {}));
+}
+
+TEST(NtsRequest, AnUnprovenOneGetsNtsnWithItsUniqueIdAndNothingElse) {
+  const auto nak = [](const std::function<void(RequestParts&)>& change) {
+    auto parts = good_parts(1);
+    change(parts);
+    const Reply reply = react(parts.bytes());
+    const auto answer = open_answer(reply.bytes, kUniqueId, session_keys());
+    return reply.reaction == Reaction::nak && reply.bytes.size() == 48 + 36 && !answer &&
+           answer.error() == AnswerReject::nak;
+  };
+  const auto with_cookie = [](const Bytes& cookie) {
+    return [cookie](RequestParts& p) { p.fields[1] = field(wire::kNtsCookie, cookie); };
+  };
+  const SessionKeys keys = session_keys();
+  EXPECT_TRUE(nak(with_cookie(octets(104, 99)))) << "random";
+  EXPECT_TRUE(nak(with_cookie(sealed_cookie(keys, kEpoch, kOtherSecret)))) << "another's";
+  EXPECT_TRUE(nak(with_cookie(sealed_cookie(keys, kEpoch - 8)))) << "N-8";
+  EXPECT_FALSE(nak(with_cookie(sealed_cookie(keys, kEpoch - 7))));
+  EXPECT_FALSE(nak(with_cookie(sealed_cookie(keys, kEpoch + 1))));
+  EXPECT_TRUE(nak([](auto& p) { p.keys.c2s.assign(Bytes(32)); })) << "the wrong C2S key";
+}
+
+TEST(NtsRequest, NoBitThatTheAuthenticatorCoversMayChange) {
+  const Bytes good = good_parts(1).bytes();
+  ASSERT_EQ(react(good).reaction, Reaction::time);
+  for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+    Bytes bad = good;
+    bad[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
+    EXPECT_NE(react(bad).reaction, Reaction::time) << "octet " << bit / 8;
+  }
+}
+
+TEST(NtsRequest, NoPrefixOfOneIsAnswered) {
+  const Bytes good = good_parts(2).bytes();
+  for (std::size_t size = 0; size < good.size(); ++size) {
+    EXPECT_EQ(react(Bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size))).reaction,
+              Reaction::silence)
+        << size;
+  }
+}
+
+TEST(NtsRequest, WhatMeansNothingToUsIsNoReasonToRefuse) {
+  const auto served = [](const std::function<void(RequestParts&)>& change) {
+    auto parts = good_parts(1);
+    change(parts);
+    return reaction_to(parts) == Reaction::time;
+  };
+  EXPECT_TRUE(served([](auto& p) { p.fields.insert(p.fields.begin(), field(0x4204, Bytes(28))); }));
+  EXPECT_TRUE(served([](auto& p) { p.behind = field(0x4204, Bytes(28)); })) << "behind";
+  EXPECT_TRUE(served([](auto& p) { p.behind = field(wire::kNtsCookie, Bytes(104)); })) << "behind";
+  EXPECT_TRUE(served([](auto& p) { p.plaintext = field(0x4204, Bytes(24)); })) << "encrypted";
+  EXPECT_TRUE(served([](auto& p) {
+    p.fields[2] = field(wire::kNtsCookiePlaceholder, octets(104, 5));
+  })) << "a placeholder's body";
+  EXPECT_TRUE(served([](auto& p) { p.padding = 16; }));
+  EXPECT_TRUE(served([](auto& p) { p.fields[0] = field(wire::kUniqueIdentifier, Bytes(64)); }));
+}
+
+TEST(OpenAnswer, NoBitOfAReplyMayChangeUpToTheEndOfItsSeal) {
+  const Bytes good = react(good_parts(1).bytes()).bytes;
+  ASSERT_TRUE(open_answer(good, kUniqueId, session_keys()));
+  for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+    Bytes bad = good;
+    bad[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
+    EXPECT_FALSE(open_answer(bad, kUniqueId, session_keys())) << "octet " << bit / 8;
+  }
+  EXPECT_EQ(open_answer(good, octets(32, 0), session_keys()).error(), AnswerReject::not_ours);
+}
+
+TEST(OpenAnswer, TimeWithoutASealIsNoTime) {
+  Bytes plain(wire::kHeaderSize);
+  wire::encode_header(wire::Header{.mode = wire::Mode::server, .stratum = 1},
+                      std::span(plain).first<wire::kHeaderSize>());
+  EXPECT_EQ(open_answer(plain, kUniqueId, session_keys()).error(), AnswerReject::not_ours);
+  const Bytes id = field(wire::kUniqueIdentifier, kUniqueId);
+  plain.insert(plain.end(), id.begin(), id.end());
+  EXPECT_EQ(open_answer(plain, kUniqueId, session_keys()).error(), AnswerReject::unauthenticated);
+}
+
+}  // namespace
+}  // namespace ntp::nts

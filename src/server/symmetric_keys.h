@@ -1,0 +1,45 @@
+// The symmetric keys of a server (RFC 5905 section 7.3, RFC 8573) and chrony's file of them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "crypto/mac.h"
+
+namespace ntp::server {
+
+// Immutable: made anew when the file is read again, and published to the workers as a pointer to
+// const.
+class SymmetricKeys {
+ public:
+  struct Key {
+    std::uint32_t id = 0;
+    crypto::MacKey key;
+  };
+
+  SymmetricKeys() = default;
+  // Of several with one number the first counts. Number 0 is no key's.
+  explicit SymmetricKeys(std::vector<Key> keys);
+
+  const crypto::MacKey* find(std::uint32_t id) const noexcept;
+  std::size_t size() const noexcept { return keys_.size(); }
+  bool has_md5() const noexcept;
+
+ private:
+  std::vector<Key> keys_;  // ascending
+};
+
+struct KeyFile {
+  SymmetricKeys keys{};
+  std::vector<std::string> warnings{};  // "line 3: …"; they never hold any of a key
+};
+
+// chrony.keys(5): a line is "ID [TYPE] KEY"; TYPE is MD5 (also where none stands), SHA1, SHA256,
+// SHA384, SHA512, AES128 or AES256; KEY is text, or follows "ASCII:" or "HEX:". Lines that begin
+// with one of #%;! are comments. A line that cannot be used is passed over with a warning, as
+// chrony does.
+KeyFile parse_key_file(std::string_view text);
+
+}  // namespace ntp::server
