@@ -2,7 +2,8 @@
 """Interop: Debian's own time programs, each really run against the server (and the other way round).
 
 run.py PROGRAM [WORD…]         only the checks whose name holds one of the words
-run.py PROGRAM --soak MINUTES  our server behind five of chrony's in trouble, under load
+run.py PROGRAM --soak MINUTES [GENERATOR]  our server behind five of chrony's in trouble, under load; with bench/ntpload
+                               at 70 % of what it can do, and with every kind of fault
 Needs root, Debian, iproute2, util-linux, gcc. Programs are unpacked into build/interop-cache, never installed; nothing
 may set this machine's clock; the network, the processes and what they write are gone when this ends."""
 import concurrent.futures, os, socket, subprocess, sys, threading, time
@@ -11,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.path.join(HERE, "..", "..", "build"))
 CACHE = os.path.join(BUILD, "interop-cache")
 sys.path.insert(0, HERE)
-import clients, debian, monitors, nts, peers, service, upstreams, world  # noqa: E402
+import clients, debian, monitors, nts, peers, service, soak, upstreams, world  # noqa: E402
 
 PROGRAMS = ["chrony", "chrony-trixie", "ntpsec", "ntpsec-ntpdig", "ntpsec-ntpdate", "openntpd", "ntpd-rs", "busybox", "systemd-timesyncd", "rdate", "toybox",
             "monitoring-plugins-basic", "prometheus-node-exporter", "zabbix-agent", "python3-ntplib", "libnet-ntp-perl", "nmap", "tshark", "systemd"]
@@ -148,14 +149,15 @@ def main():
     world.enter()
     lab = Lab(sys.argv[1], sys.argv[2:])
     if minutes:
-        return print(upstreams.soak(lab, debian.cached("chrony", CACHE), minutes * 60, 10, lambda line: print(line, flush=True)))
+        generator = os.path.abspath(sys.argv[4]) if len(sys.argv) > 4 else None
+        return print(soak.soak(lab, debian.cached("chrony", CACHE), minutes * 60, 10, lambda line: print(line, flush=True), generator))
     lab.packages = {name: debian.cached(name, CACHE) for name in PROGRAMS}
     for name, package in lab.packages.items():
         print(f"#     {name} {package if isinstance(package, str) else package.version}")
     lab.build_network()
     monitors.check_of_delays(lab)  # alone: chronyd takes the waits of a busy machine for those of the path
     lab.run_queue()
-    for part in (upstreams, clients, nts, monitors, peers, service):
+    for part in (upstreams, soak, clients, nts, monitors, peers, service):
         part.checks(lab)
     lab.run_queue()
     lab.capture.stop()

@@ -1,8 +1,8 @@
 """Our server follows Debian's daemons and they follow it, for real: the machine's clock is the truth, and nobody's to set."""
-import contextlib, json, math, mmap, multiprocessing, os, random, re, signal, socket, statistics, struct, tempfile, threading, time
+import contextlib, json, math, mmap, os, re, socket, statistics, struct, tempfile, threading, time
 from dataclasses import dataclass
 
-from world import FakeKernel, Server, ask, daemon, no_clock, request, run, until
+from world import FakeKernel, Server, ask, daemon, no_clock, run, until
 
 STA_UNSYNC = 0x40
 FOLLOWED = ("selected", "combined")
@@ -53,14 +53,15 @@ class Chronyd:
 class Ours:
     """Our server on a node of its own, with nothing to go by but its sources."""
 
-    def __init__(self, lab, name, addresses):
+    def __init__(self, lab, name, addresses, **settings):
         self.node, self.kernel = lab.node(name), FakeKernel(lab.fake_kernel, status=STA_UNSYNC, maxerror_us=16_000_000)
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml", dir="/run")
         os.chmod(self.file.name, 0o644)
         self.file.write("".join(f"[[source]]\naddress = '{a}'\nminpoll = -2\nmaxpoll = 0\n" for a in addresses))
         self.file.flush()
         preload = [f"{key}={value}" for key, value in self.kernel.environment().items()]
-        self.server = Server(lab.program, "run", "--config", self.file.name, "--http", f"{self.node.v4}:9559", prefix=[*self.node.enter, "env", *preload])
+        self.server = Server(lab.program, "run", "--config", self.file.name, "--http", f"{self.node.v4}:9559", environment=settings,
+                             prefix=[*self.node.enter, "env", *preload])
 
     def __enter__(self):
         return self
@@ -223,13 +224,13 @@ def ntpd_rs_both_ways(lab, package):
 class Site:
     """Five real servers and ours behind them."""
 
-    def __init__(self, lab, package, name):
+    def __init__(self, lab, package, name, **settings):
         self.stack = contextlib.ExitStack()
         self.servers = [Chronyd(lab, package, f"{name}{n}") for n in range(1, 6)]
         for server in self.servers:
             server.start()
             self.stack.callback(lambda server=server: server.running.close())
-        self.ours = self.stack.enter_context(Ours(lab, name, [s.node.v4 for s in self.servers]))
+        self.ours = self.stack.enter_context(Ours(lab, name, [s.node.v4 for s in self.servers], **settings))
 
     def until_all_followed(self):
         for server in self.servers:
@@ -274,96 +275,7 @@ def troubles(lab, package):
         assert not watch.broken() and watch.silent == 0, watch.describe()
 
 
-class Load:
-    """Near the limit of one address, from a process of its own; how many requests went unanswered."""
-
-    def __init__(self, address, per_second=900):
-        self.address, self.burst, self.counts = address, per_second // 100, multiprocessing.Array("Q", 2)
-        self.process = multiprocessing.get_context("fork").Process(target=self._run, daemon=True)
-
-    def _run(self):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.connect((self.address, 123))
-            s.setblocking(False)
-            while True:
-                for _ in range(self.burst):
-                    s.send(request())
-                time.sleep(0.01)
-                answered = 0
-                with contextlib.suppress(BlockingIOError):
-                    while s.recv(100):
-                        answered += 1
-                with self.counts.get_lock():
-                    self.counts[0] += self.burst
-                    self.counts[1] += answered
-
-    def __enter__(self):
-        self.process.start()
-        return self
-
-    def __exit__(self, *_):
-        died = not self.process.is_alive()
-        with self.counts.get_lock():  # it is asleep, or waits
-            self.process.kill()
-        self.process.join()
-        assert not died, "nobody made load to the end"
-        self.sent, self.answered = self.counts
-
-
-def process_of(pid):
-    """CPU seconds, resident KiB, open descriptors."""
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    with open(f"/proc/{pid}/status") as file:
-        rss = int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), rss, len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def soak(lab, package, seconds, event_s, say=None):
-    """Under load, something happens every `event_s`: the bound holds, and nothing grows."""
-    seed = int.from_bytes(os.urandom(4), "big")
-    dice, begun, happened = random.Random(seed), time.monotonic(), []
-    with Site(lab, package, "soak") as site:
-        ours = site.ours
-        ours.until_synchronised()
-        site.until_all_followed()
-        cpu, rss, files = process_of(ours.server.process.pid)
-
-        def event():
-            """At most one server is away or wrong at a time."""
-            server, kind = dice.choice(site.servers), dice.choice(["killed", "stepped", "reload"])
-            happened.append(kind)
-            if kind == "reload":
-                since = len(ours.server.lines)
-                ours.server.process.send_signal(signal.SIGHUP)
-                return ours.server.wait_line("configuration reloaded", since=since)
-            if kind == "killed":
-                server.kill()
-                ours.until_verdict(server.node.v4, ["unreachable"])
-                server.start()
-            else:
-                server.shift(dice.choice([-1, 1]) * 10 ** dice.uniform(-1, 1))
-                ours.until_verdict(server.node.v4, ["falseticker"])
-                server.shift(0)
-            ours.until_verdict(server.node.v4, FOLLOWED, 60)
-
-        with Watch(ours.node.v4, pause_s=1) as watch, Load(ours.node.v4) as load:
-            while time.monotonic() < begun + seconds:
-                time.sleep(event_s)
-                event()
-                if say:
-                    say(f"{time.monotonic() - begun:5.0f} s  {happened[-1]:8} {watch.describe()}")
-        cpu_end, rss_end, files_end = process_of(ours.server.process.pid)
-        text = (f"seed {seed}, {time.monotonic() - begun:.0f} s, {len(happened)} events: {watch.describe()}; load: {load.answered} of {load.sent} answered; "
-                f"CPU {cpu_end - cpu:.1f} s, resident {rss} -> {rss_end} KiB, descriptors {files} -> {files_end}")
-        assert not watch.broken() and watch.silent == 0 and all(one.synchronised for one in watch.seen), text
-        assert load.answered > 0.99 * load.sent, text
-        assert rss_end - rss < 1024 and files_end - files < 10, text
-    return text
-
-
 def checks(lab):
     lab.check("sources: ours, chronyd, ours in a row, over IPv4 and IPv6", ["chrony"], lambda p: chronyd_both_ways(lab, p))
     lab.check("sources: ours, ntpd-rs, ours in a row, over IPv4 and IPv6", ["ntpd-rs"], lambda p: ntpd_rs_both_ways(lab, p))
     lab.check("sources: a liar, a killed one, a step, a false majority", ["chrony"], lambda p: troubles(lab, p))
-    lab.check("sources: a minute of soak", ["chrony"], lambda p: soak(lab, p, 60, 3))
