@@ -9,7 +9,7 @@ import tarfile
 from lab import BUILD_S, REPOSITORY, VERSION, Group, expect, revision, run
 
 group = Group("image")
-LIMIT_MB = 12.0
+LIMIT_MB = 15.0
 IMAGE_SCRIPT = REPOSITORY / "packaging" / "dev" / "image.sh"
 
 
