@@ -16,10 +16,11 @@ def one_version(_lab):
         expect(found == [VERSION], f"{name} says {found}, VERSION says {VERSION}")
 
 
-@group.check("docker stack accepts stack.yml")
+@group.check("docker stack accepts stack.yml, also with NTS on top of it")
 def stack_is_valid(lab):
     lab.docker  # the client comes with it on a machine that has none
-    done = run("docker", "stack", "config", "-c", REPOSITORY / "stack.yml", check=False)
+    done = run("docker", "stack", "config", "-c", REPOSITORY / "stack.yml",
+               "-c", REPOSITORY / "packaging" / "examples" / "stack-nts.yml", check=False)
     if "unknown shorthand flag" in done.stdout or "is not a docker command" in done.stdout:
         return "this client cannot check it; the swarm group deploys it"
     expect(done.returncode == 0, done.stdout)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from lab import Failure, Group, expect, time_zone_file, until
+from lab import REPOSITORY, Failure, Group, expect, time_zone_file, until
 
 group = Group("run")
 LOCAL_SOCKET = "Local socket:  ('0.0.0.0', 123)"
@@ -144,3 +144,36 @@ def time_zone(lab):
                             ((*mount, "-e", "TZ=Etc/GMT+3"), "-03:00")):
         seen = first_offset(lab, *options)
         expect(seen == wanted, f"{options}: offset {seen}, not {wanted}")
+
+
+KEYS = """
+import ssl, sys
+sys.path.insert(0, sys.argv[1])
+from ke_client import cookies, establish
+context = ssl.create_default_context(cafile=sys.argv[3])
+context.set_alpn_protocols(["ntske/1"])
+print(len(cookies(establish(context, sys.argv[2]))))
+"""
+
+
+@group.check("NTS: the documents' lines make an authority and serve; who trusts it gets eight cookies")
+def nts(lab):
+    address, volume = lab.nodes.address(1), f"ntp-nts-{lab.number}"
+    state, tls = f"{volume}:/var/lib/ntp-server", "/var/lib/ntp-server/tls"
+
+    def keys(root):
+        return subprocess.run([*lab.nodes.enter(0), "python3", "-c", KEYS, REPOSITORY / "tests" / "system", address, root],
+                              capture_output=True, text=True, timeout=20)
+    try:
+        lab.node("run", "--rm", *HARDENED, "-v", state, lab.image, "ca", "init", "--dir", tls, "time.lan", address)
+        with lab.container(lab.node, *HARDENED, *PUBLISHED, "-p", "4460:4460/tcp", "-v", state,
+                           "-e", f"NTP_SERVER_NTS_CERTIFICATE={tls}/server.crt", "-e", f"NTP_SERVER_NTS_KEY={tls}/server.key",
+                           lab.image, wait_for="NTS key establishment") as name:
+            lab.node("cp", f"{name}:{tls}/ca.crt", lab.folder / "ca.crt")
+            until("eight cookies", 10, lambda: keys(lab.folder / "ca.crt").stdout == "8\n")
+            stranger = keys("/etc/ssl/certs/ca-certificates.crt")
+            expect("CERTIFICATE_VERIFY_FAILED" in stranger.stderr, stranger.stderr)
+            ask_node(lab)
+            lab.node("exec", name, "/ntp-server", "healthcheck")
+    finally:
+        lab.node.attempt("volume", "rm", volume)
