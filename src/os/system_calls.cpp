@@ -64,6 +64,7 @@ constexpr std::array kCalls{
     SystemCall{"ioctl", R, Allowed::ask_bytes},
     SystemCall{"rename", T},
     SystemCall{"renameat", T},
+    SystemCall{"fsync", S},                    // cookie keys, which clients rely on
     SystemCall{"getdents64", S},               // conf.d
     SystemCall{"readlink", S},                 // whose socket holds a port
     SystemCall{"readlinkat", S},

@@ -1,5 +1,5 @@
 """What the parts of the fault campaign share: the table, networks of their own, the settings of a run."""
-import ctypes, dataclasses, os, random, subprocess, sys, tempfile, time
+import ctypes, dataclasses, hmac, os, random, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
 import harness  # noqa: E402
@@ -90,6 +90,13 @@ def state_is_whole(text):
     for octet in body.encode():
         value = (value ^ octet) * 0x100000001b3 % 2**64
     return mark != "" and sum_text.strip() == f"{value:016x}"
+
+
+def cookie_keys_are_whole(text):
+    """The same of the file of cookie keys: HKDF-SHA256 without salt and info."""
+    body, mark, sum_text = text.rpartition("checksum ")
+    extracted = hmac.digest(bytes(32), body.encode(), "sha256")
+    return mark != "" and sum_text.strip() == hmac.digest(extracted, b"\1", "sha256")[:8].hex()
 
 
 def percentile(values, share):

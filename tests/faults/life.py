@@ -1,8 +1,9 @@
 """A whole life of the program, in which one system call (or request for memory) may fail: start, questions over
-IPv4 and IPv6, HTTP, health channel, a reload, a bad one, with sources the state file too, SIGTERM."""
-import dataclasses, errno, mmap, os, re, shutil, signal, socket, struct, time
+IPv4 and IPv6, HTTP, health channel, a reload, a bad one, with sources or NTS the state files too, SIGTERM."""
+import dataclasses, errno, mmap, os, re, shutil, signal, socket, ssl, struct, time
 
 import campaign
+import ke_client
 from harness import UNIX_IN_NTP, FakeKernel, Server, ask, read, request, until
 
 CALLS = ("accept4 bind capget capset clone3 close connect eventfd2 fcntl fstat getdents64 getrandom getsockname getsockopt ioctl listen "
@@ -10,12 +11,13 @@ CALLS = ("accept4 bind capget capset clone3 close connect eventfd2 fcntl fstat g
          "sendmsg sendto setfsuid setgid setgroups setsockopt setuid shutdown socket adjtimex clock_adjtime unlink chown write "
          "lstat stat access fsync renameat renameat2 unlinkat mkdirat clone pipe2 writev lseek prlimit64 sysinfo "
          "epoll_create1 epoll_ctl epoll_wait epoll_pwait inotify_init1 inotify_add_watch timerfd_create landlock_create_ruleset landlock_add_rule "
-         "landlock_restrict_self seccomp statx faccessat open pwrite64").split()
+         "landlock_restrict_self seccomp statx faccessat open pwrite64 socketpair wait4 setpriority fstatfs getppid").split()
 ALLOCATIONS = "allocations"
 KEEP_ANSWERS = {"sendmmsg", "sendmsg"}  # of which a failure may cost the one answer
 TELLS = {"write", "poll", "ppoll", ALLOCATIONS}  # of which a failure may cost a line of the log
 EXIT_CODES = {69, 71, 77, 78}           # docs/man, EXIT STATUS
 SPIN_SHARE, SPIN_LOOK_S = 0.5, 0.03
+SERVICE = 65532  # what root becomes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Control:
 
 
 class Lives:
-    """Lives of one process of the campaign, in a network of its own; with sources, an upstream lives as long as this."""
+    """Lives of one process of the campaign, in a network of its own; with sources, an upstream lives as long as this, with
+    NTS an authority."""
 
     def __init__(self, settings, kind, threads):
         self.settings, self.kind, self.threads = settings, kind, threads
@@ -68,7 +71,10 @@ class Lives:
         self.control = Control(os.path.join(self.folder.name, "control"))
         self.config = os.path.join(self.folder.name, "ntp.toml")
         self.state = os.path.join(self.folder.name, "state")
-        self.known_state = None
+        self.known_state = self.authority = None
+        self.kept = {"sources": "clock", "nts": "cookie-keys"}.get(kind)
+        if kind == "nts":
+            self.authority = ke_client.Authority(settings.program, "127.0.0.1")
         if kind == "sources":
             self.kernel = FakeKernel(settings.fake_kernel, maxerror_us=1234)
             self.upstream = Server(settings.program, "--listen", "127.0.7.1:123", "--listen", "127.0.0.1:1123", "--listen", "[::1]:1123",
@@ -79,6 +85,9 @@ class Lives:
         if self.kind == "sources":
             text += (f"[clock]\nstate_directory = '{self.state}'\n[[source]]\naddress = '127.0.7.1'\nminpoll = -2\nmaxpoll = 0\n"
                      "[[source]]\naddress = 'localhost:1123'\nminpoll = -2\nmaxpoll = 0\n")
+        if self.kind == "nts":
+            text += (f"[clock]\nstate_directory = '{self.state}'\n[nts]\nlisten = ['127.0.0.1:4460']\ncertificate = '{self.authority.certificate}'\n"
+                     f"key = '{self.authority.key}'\n")
         return text
 
     def run(self, fault=Fault()):
@@ -87,8 +96,7 @@ class Lives:
         os.mkdir(self.state)
         os.chmod(self.state, 0o777)
         if self.known_state:
-            campaign.write(os.path.join(self.state, "clock"), self.known_state)
-            os.chmod(os.path.join(self.state, "clock"), 0o666)
+            self.keep(self.known_state)
         campaign.write(self.config, self.text())
         self.control.prepare(fault)
         library = os.path.join(self.settings.libraries, "libfail_allocation.so")
@@ -121,19 +129,21 @@ class Lives:
             self.has_not_spun()
             self.questions()
             self.control.end_of_trouble()
-        synchronised = self.kind == "sources" and self.synchronises()
+        synchronised = self.kind != "sources" or self.synchronises()
+        self.handshake()
         self.web()
         self.health()
         self.reload()
         self.bad_reload()
         self.questions()
+        self.handshake()
         self.has_not_spun()
         try:
             code, _ = server.stop(seconds=4.0)
         except AssertionError:
             raise AssertionError("does not end by SIGTERM") from None
         assert code == 0, f"SIGTERM ended it with {code}"
-        if self.kind == "sources":
+        if self.kept:
             self.state_is_kept(synchronised)
         most = self.fault.count if self.fault.call in KEEP_ANSWERS and self.fault.error != errno.EINTR else 0
         assert self.lost <= most, f"{self.lost} questions unanswered, {most} may be"
@@ -264,9 +274,30 @@ class Lives:
             time.sleep(0.02)
         raise AssertionError("is not synchronised within 20 s")
 
+    def handshake(self):
+        """A connection may be lost with a fault, and so may the process that has it: another one comes."""
+        if not self.authority:
+            return
+
+        def done():
+            self.alive()
+            try:
+                return len(ke_client.cookies(ke_client.establish(self.authority.context(), timeout=2.0))) == 8
+            except (OSError, ssl.SSLError):
+                return any("the keeper of key establishment is gone" in line for line in self.server.lines)
+        until(done, 15.0, "a handshake")
+
+    def keep(self, text):
+        path = os.path.join(self.state, self.kept)
+        campaign.write(path, text)
+        os.chmod(path, 0o666 if self.kind == "sources" else 0o600)
+        os.chown(path, SERVICE, SERVICE)
+
     def state_is_kept(self, synchronised):
-        path = os.path.join(self.state, "clock")
+        path = os.path.join(self.state, self.kept)
         text = read(path) if os.path.exists(path) else ""
+        if self.kind == "nts":
+            return self.cookie_keys_are_kept(text)
         assert text == "" or campaign.state_is_whole(text), f"a torn state file: {text!r}"
         if text and text != self.known_state:
             return
@@ -274,7 +305,14 @@ class Lives:
         assert told or self.fault.call in TELLS or not synchronised, "the state was not written, and nothing says so"
         assert self.known_state is None or text == self.known_state, "the state of before is gone"
 
+    def cookie_keys_are_kept(self, text):
+        """What clients hold is opened by the next start, too; or the log says that it is not."""
+        assert text == "" or campaign.cookie_keys_are_whole(text), "a torn file of cookie keys"
+        secret = lambda text: re.findall(r"(?m)^current .*", text)
+        told = any("cookie" in line for line in self.server.lines)
+        assert told or self.fault.call in TELLS or (text and secret(text) == secret(self.known_state or text)), "cookies are lost, and nothing says so"
+
     def learn_state(self):
         """A first life, whose state file all later ones find."""
         self.run()
-        self.known_state = read(os.path.join(self.state, "clock"))
+        self.known_state = read(os.path.join(self.state, self.kept))
