@@ -7,18 +7,6 @@ PROGRAM = LIBRARY = None
 SHORT = 0.25  # p99 of others' handshakes, whatever is done to the port
 
 
-def ke_process(server, name="ntp-ke"):
-    """The process id of the handshakes' process, or of its keeper."""
-    def children(pid):
-        return [int(child) for child in read(f"/proc/{pid}/task/{pid}/children").split()]
-    for keeper in children(server.process.pid):
-        if name == "ntp-ke-keeper":
-            return keeper
-        for process in children(keeper):
-            return process
-    return None
-
-
 def processor_time(pid):
     fields = read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
