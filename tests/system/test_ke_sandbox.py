@@ -26,7 +26,7 @@ class KeySandbox(unittest.TestCase):
         self.addCleanup(self.authority.__exit__)
         server = begin(self, PROGRAM, *arguments, environment=self.authority.environment(**(environment or {})), **named)
         self.context = self.authority.context()
-        until(lambda: server.metric("ntp_nts_certificate_loaded") == 1, 10, "a certificate")
+        until(is_open, 10, "key establishment")
         return server
 
     def shakes_hands(self):
@@ -127,7 +127,7 @@ class KeySandbox(unittest.TestCase):
     def test_a_call_that_is_not_on_the_list_ends_it_and_the_keeper_starts_it_again(self):
         server = begin(self, PROGRAM, environment=self.start_with_authority())
         server.refusals_are_expected = True
-        until(lambda: server.metric("ntp_nts_certificate_loaded") == 1, 10, "a certificate")
+        until(is_open, 10, "key establishment")
         for number, (name, call) in enumerate((("socket", 41), ("execve", 59), ("clone", 56), ("connect", 42), ("ptrace", 101)), 1):
             with self.subTest(call=name):
                 process = ke_process(server)
@@ -188,7 +188,7 @@ class KeySandbox(unittest.TestCase):
         until(lambda: any("ready" in line for line in server.lines) or server.process.poll() is not None, 5, "ready, or an end")
         if server.process.poll() is not None:
             self.skipTest("no Landlock here")
-        until(lambda: server.metric("ntp_nts_certificate_loaded") == 1, 10, "a certificate")
+        until(is_open, 10, "key establishment")
         self.shakes_hands()
 
     @not_sanitized

@@ -19,16 +19,8 @@ class KeyEstablishment(unittest.TestCase):
         server = Server(PROGRAM, *arguments, environment=self.authority.environment(**(environment or {})), **named)
         self.addCleanup(server.__exit__)
         self.context = self.authority.context()
-        until(self.is_open, 10, "key establishment")
+        until(is_open, 10, "key establishment")
         return server
-
-    @staticmethod
-    def is_open(host="127.0.0.1"):
-        try:
-            connect(host, timeout=1).close()
-            return True
-        except OSError:
-            return False
 
     def handshakes(self, seconds, **named):
         """How long each took, one after the other."""
@@ -224,10 +216,10 @@ class KeyEstablishment(unittest.TestCase):
         self.addCleanup(server.__exit__)
         server.wait_line("server.key: No such file.*is the path right")
         self.assertIsNotNone(ask())
-        self.assertFalse(self.is_open())
+        self.assertFalse(is_open())
         self.assertEqual(server.healthcheck()[0], 0)
         os.rename(authority.key + ".later", authority.key)
-        until(self.is_open, 5, "key establishment")
+        until(is_open, 5, "key establishment")
         self.assertEqual(len(cookies(establish(authority.context()))), 8)
 
     def test_the_end_of_a_certificate_is_told(self):
