@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <set>
@@ -95,6 +98,28 @@ TEST_P(EachAead, TheClientsOwnWriterMakesRequestsThatAreAnswered) {
     EXPECT_EQ(open_answer(reply.bytes, kUniqueId, keys)->cookies.size(), n + 1);
     EXPECT_EQ(write_question(question, keys, random, std::span(request).first(100)), 0u);
   }
+}
+
+// A19: the work that a request can ask for is bounded: with any number of placeholders it is a few
+// times that of one without. The least of many tries, each with the others in turn: what else the
+// machine does only adds.
+TEST(NtsRequest, PlaceholdersCostNoMoreThanTheCookiesThatTheyGet) {
+  const auto keys = cookie_keys();
+  std::array<Bytes, 13> requests;
+  for (std::size_t n = 0; n < requests.size(); ++n) requests[n] = good_parts(n).bytes();
+  std::array<double, 13> least;
+  least.fill(1e9);
+  for (int round = 0; round < 300; ++round) {
+    for (std::size_t n = 0; n < requests.size(); ++n) {
+      const auto begun = std::chrono::steady_clock::now();
+      const Reply reply = react(requests[n], keys);
+      const std::chrono::duration<double, std::micro> took =
+          std::chrono::steady_clock::now() - begun;
+      EXPECT_LE(reply.cookies, kMaxCookies);
+      least[n] = std::min(least[n], took.count());
+    }
+  }
+  for (const double us : least) EXPECT_LE(us, 3 * least[0]);
 }
 
 // The server keeps no list of what it has seen: a replay is answered, with cookies that have
