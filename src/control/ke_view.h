@@ -61,11 +61,21 @@ struct KeCertificate {
   friend bool operator==(const KeCertificate&, const KeCertificate&) = default;
 };
 
+// What keeps an intruder in.
+struct SandboxView {
+  int files = 0;                         // version of Landlock's interface; 0: not in force
+  bool system_calls = false;             // filtered
+  bool memory = false;                   // data cannot be made code
+  std::uint64_t refused_calls = 0;       // by the filter, since the start
+  std::uint64_t unconfined_threads = 0;  // that could not get the filter of their own
+};
+
 struct KeView {
   bool up = false;  // the process runs
   std::uint64_t restarts = 0;
   KeCounters counters{};  // of all processes since the start
   KeCertificate certificate{};
+  SandboxView sandbox{};       // of that process, which is ended by a call that is refused
   std::string keys{};          // where the cookie keys are from
   std::string keys_problem{};  // empty: they are there
 };

@@ -321,6 +321,10 @@ void write_nts(Exposition& out, const Report& report) {
               "Connections that had to wait because no descriptor or no memory was to be had.",
               ke.counters.accept_errors);
   out.gauge("ntp_nts_ke_connections_open", "Connections that are open.", ke.counters.open);
+  out.family("ntp_nts_ke_sandbox", "gauge", "1 for what is in force of that process's sandbox.");
+  out.sample(ke.sandbox.files > 0 ? 1 : 0, {{"part", "files"}});
+  out.sample(ke.sandbox.system_calls ? 1 : 0, {{"part", "system_calls"}});
+  out.sample(ke.sandbox.memory ? 1 : 0, {{"part", "memory"}});
   out.gauge("ntp_nts_certificate_loaded",
             "1 while there is a certificate to show, 0 otherwise: then there are no handshakes.",
             ke.certificate.loaded ? 1 : 0);

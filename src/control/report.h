@@ -51,15 +51,6 @@ inline constexpr std::array<std::string_view, 5> kStandings = {
 static_assert(kStandings.size() ==
               static_cast<std::size_t>(clock::HostStanding::too_uncertain) + 1);
 
-// What keeps an intruder in.
-struct SandboxView {
-  int files = 0;                         // version of Landlock's interface; 0: not in force
-  bool system_calls = false;             // filtered
-  bool memory = false;                   // data cannot be made code
-  std::uint64_t refused_calls = 0;       // by the filter, since the start
-  std::uint64_t unconfined_threads = 0;  // that could not get the filter of their own
-};
-
 struct Report {
   std::string version{};  // "V0.1"
   RealTime now{};         // read together

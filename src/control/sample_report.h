@@ -111,6 +111,7 @@ inline Report report_with_nts() {
                     .valid_until = report.now + std::chrono::hours(1),
                     .subject = "CN = time.example",
                     .problem = "server.key: it is empty"};
+  ke.sandbox = {.files = 4, .system_calls = true};
   report.ke = ke;
   return report;
 }

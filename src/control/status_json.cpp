@@ -221,6 +221,9 @@ Json nts_part(const Report& report) {
   part["certificate"] = certificate_part(report, ke.certificate);
   part["keys"] = ke.keys;
   part["keys_problem"] = ke.keys_problem.empty() ? Json(nullptr) : Json(ke.keys_problem);
+  part["sandbox"] = {{"landlock", ke.sandbox.files},
+                     {"system_calls", ke.sandbox.system_calls},
+                     {"memory", ke.sandbox.memory}};
   part["connections"] = ke.counters.accepted;
   part["open"] = ke.counters.open;
   part["accept_errors"] = ke.counters.accept_errors;

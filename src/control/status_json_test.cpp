@@ -147,6 +147,8 @@ TEST(StatusJson, TellsOfNts) {
   EXPECT_EQ(nts["outcomes"]["ok"], 100);
   EXPECT_EQ(nts["outcomes"]["rate_limited"], 117);
   EXPECT_EQ(nts["certificate"]["valid_until"], "2026-11-23T01:19:25.123456789Z");
+  EXPECT_EQ(nts["sandbox"]["landlock"], 4);
+  EXPECT_EQ(nts["sandbox"]["system_calls"], true);
   EXPECT_EQ(nts["certificate"]["expires_in_s"], 3600.0);
   EXPECT_EQ(nts["certificate"]["problem"], "server.key: it is empty");
   EXPECT_TRUE(nts["keys_problem"].is_null());

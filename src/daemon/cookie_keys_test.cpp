@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
+#include <random>
+#include <set>
 
 namespace ntp::daemon {
 namespace {
@@ -161,6 +164,57 @@ TEST_F(CookieKeys, OfItsOwnWorkWhereNothingCanBeWritten) {
   EXPECT_TRUE(server.look({.raw = kRaw, .real = kNow, .known = true}));
   EXPECT_TRUE(opens(server, cookie(server)));
   EXPECT_NE(server.problem(), "");
+}
+
+// What clients of a month may count on (A49): a cookie is good for seven rotations and then no
+// more, on every server, the first day like the last.
+TEST_F(CookieKeys, InAMonthEachCookieIsGoodForSevenRotationsAndNoLonger) {
+  auto sealing = keeper(shared(kSecret)), opening = keeper(shared(kSecret)),
+       own = keeper(settings_, true);
+  struct Made {
+    int day;
+    std::vector<std::byte> fleet, own;
+  };
+  std::vector<Made> all;
+  std::set<std::vector<std::byte>> keys;
+  for (int hour = 0; hour < 30 * 24; ++hour) {
+    const CookieKeyKeeper::Time time{
+        .raw = kRaw + hours(hour), .real = kNow + hours(hour), .known = true};
+    for (auto* server : {&sealing, &opening, &own}) server->look(time);
+    const int day = static_cast<int>((kNow + hours(hour)).time_since_epoch() / hours(24));
+    if (hour % 24 == 0) all.push_back({.day = day, .fleet = cookie(sealing), .own = cookie(own)});
+    const nts::CookieKey key = sealing.sealing_key();
+    keys.emplace(key.key.view().begin(), key.key.view().end());
+    for (const Made& made : all) {
+      EXPECT_EQ(opens(opening, made.fleet), day - made.day <= 7) << hour << " of " << made.day;
+    }
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      EXPECT_EQ(opens(own, all[i].own), hour / 24 - static_cast<int>(i) <= 7) << hour << ' ' << i;
+    }
+  }
+  EXPECT_GE(keys.size(), 30u);
+}
+
+// A50: clients that meet another server of the fleet at each request, whose clocks are half a
+// minute apart and of which one does not know the time.
+TEST_F(CookieKeys, ClientsMayHopBetweenTheServersOfAFleetAtEachRequest) {
+  auto settings = shared(kSecret);
+  settings.rotation = seconds(60);
+  auto early = keeper(settings), late = keeper(settings), lost = keeper(settings);
+  const std::array servers{&early, &late, &lost};
+  std::mt19937_64 dice(3);
+  late.look({.raw = kRaw, .real = kNow - seconds(30), .known = true});
+  auto in_hand = cookie(late);
+  for (int second = 0; second < 86'400; second += 7) {
+    early.look({.raw = kRaw + seconds(second), .real = kNow + seconds(second), .known = true});
+    late.look({.raw = kRaw + seconds(second), .real = kNow + seconds(second - 30), .known = true});
+    lost.look({.raw = kRaw + seconds(second), .real = RealTime{}, .known = false});
+    const auto& server = *servers[dice() % servers.size()];
+    const auto opened = server.keys()->open(in_hand);
+    ASSERT_TRUE(opened) << second << ": a NAK";
+    static crypto::RandomStream random{crypto::RandomStream::Seed{}};
+    opened->sealer(*server.keys()).seal(opened->keys(), random, in_hand);
+  }
 }
 
 }  // namespace

@@ -37,17 +37,18 @@ int exit_code(int code) { return code == EACCES || code == EPERM ? EX_NOPERM : E
 // After a failed start the process must not outlive us by long.
 KeLink::~KeLink() { child_.channel.reset(); }
 
-std::expected<void, StartFailure> KeLink::bind(const config::NtsSettings& settings,
-                                               const std::vector<Endpoint>& ntp,
+std::expected<void, StartFailure> KeLink::bind(const config::Settings& settings,
                                                std::uint32_t uid) {
-  if (!settings.enabled()) return {};
-  auto bound = ke::bind_all(settings.listen, settings.listen_is_default, uid);
+  const config::NtsSettings& nts = settings.nts;
+  if (!nts.enabled()) return {};
+  auto bound = ke::bind_all(nts.listen, nts.listen_is_default, uid);
   if (!bound) {
     const auto& error = bound.error();
     return std::unexpected(StartFailure{error.text(), exit_code(error.code), error.code});
   }
   listeners_ = std::move(*bound);
-  plan_ = {.certificate = settings.certificate, .key = settings.key};
+  plan_ = {.certificate = nts.certificate, .key = nts.key, .sandbox = settings.server.sandbox};
+  const std::vector<Endpoint>& ntp = settings.server.listen;
   // Clients take the usual port unless they are told another.
   const bool usual = std::ranges::any_of(ntp, [](const Endpoint& e) { return e.port == kNtpPort; });
   if (!usual && ntp.front().port != 0) plan_.ntp_port = ntp.front().port;
@@ -98,6 +99,10 @@ void KeLink::take(const ke::Message& message) {
   } else if (const auto* shown = std::get_if<ke::Shown>(&message)) {
     view_.certificate = shown->certificate;
     look_at_expiry();
+  } else if (const auto* shut_in = std::get_if<ke::ShutIn>(&message)) {
+    view_.sandbox = {.files = static_cast<int>(shut_in->landlock),
+                     .system_calls = shut_in->filtered,
+                     .memory = shut_in->memory};
   } else if (const auto* told = std::get_if<ke::Told>(&message)) {
     take(*told);
   }

@@ -26,8 +26,7 @@ class KeLink {
 
   // In this order: while the privileges are there; once they are given up and before any thread is
   // started; once the loop runs.
-  std::expected<void, StartFailure> bind(const config::NtsSettings& settings,
-                                         const std::vector<Endpoint>& ntp, std::uint32_t uid);
+  std::expected<void, StartFailure> bind(const config::Settings& settings, std::uint32_t uid);
   std::expected<void, StartFailure> start();
   void watch();
 

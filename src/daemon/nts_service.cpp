@@ -20,7 +20,7 @@ NtsService::NtsService(const config::Settings& settings, os::PollLoop& loop, con
 
 std::expected<void, StartFailure> NtsService::bind(const config::Settings& settings,
                                                    std::uint32_t uid) {
-  return ke_.bind(settings.nts, settings.server.listen, uid);
+  return ke_.bind(settings, uid);
 }
 
 void NtsService::run() {

@@ -9,7 +9,7 @@
 #include "control/report.h"
 #include "daemon/log.h"
 #include "daemon/workers.h"
-#include "os/landlock.h"
+#include "os/confinement.h"
 
 namespace ntp::daemon {
 
@@ -30,9 +30,7 @@ class Sandbox {
 
  private:
   os::Reach reach_{};
-  int landlock_ = 0;
-  bool filtered_ = false;
-  bool memory_ = false;
+  os::Confinement in_force_{};
   std::uint64_t told_refusals_ = 0;
   bool told_unconfined_ = false;
 };

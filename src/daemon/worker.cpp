@@ -184,6 +184,7 @@ std::size_t Worker::plan(std::size_t count) noexcept {
         server::respond(batch_.arrival(slot), clock, policy_, arrived.at, &rate_, &authentication);
     if (!reply) {
       counters_.drops[static_cast<std::size_t>(reply.error())].add(1);
+      seals_[slot].forget();
       continue;
     }
     if (reply->org.bits == policy_.probe_xmt && policy_.probe_xmt != 0) {
@@ -217,13 +218,14 @@ void Worker::dispatch(std::size_t pending) noexcept {
     NtpTimestamp xmt = read();
     for (std::size_t i = begin; i < end; ++i) {
       const std::size_t slot = pending_[i].slot;
-      const server::Seal& seal = seals_[slot];
+      server::Seal& seal = seals_[slot];
       if (seal.kind() != server::Seal::Kind::none) xmt = read();  // seals take their time
       const bool is_kiss = server::is_kiss(pending_[i].reply);
       if (is_kiss) counters_.kisses.add(1);
       if (pending_[i].timed && !is_kiss) record_latency(difference_s(xmt, pending_[i].reply.rec));
       server::seal(pending_[i].reply, batch_.arrival(slot), xmt, noise_, seal,
                    batch_.reply(slot, seal.size()));
+      seal.forget();
       batch_.queue(slot);
       if (policy_.log_requests) notes_.push({.sent_to = batch_.arrival(slot).source});
     }

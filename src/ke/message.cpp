@@ -75,6 +75,11 @@ void put(ByteWriter& out, const Told& m) {
   out.write(static_cast<std::uint8_t>(m.level));
   put_text(out, m.text, kLongestText);
 }
+void put(ByteWriter& out, const ShutIn& m) {
+  out.write(m.landlock);
+  out.write(static_cast<std::uint8_t>(m.filtered));
+  out.write(static_cast<std::uint8_t>(m.memory));
+}
 
 Message get_sealing_key(ByteReader& in) {
   SealingKey m;
@@ -113,6 +118,16 @@ std::optional<Message> get_told(ByteReader& in) {
   return Told{.level = static_cast<Told::Level>(level), .text = std::move(*text)};
 }
 
+std::optional<Message> get_shut_in(ByteReader& in) {
+  ShutIn m{.landlock = in.read<std::uint32_t>()};
+  const auto filtered = in.read<std::uint8_t>();
+  const auto memory = in.read<std::uint8_t>();
+  if (filtered > 1 || memory > 1) return std::nullopt;
+  m.filtered = filtered == 1;
+  m.memory = memory == 1;
+  return m;
+}
+
 std::optional<Message> get(std::uint8_t kind, ByteReader& in) {
   switch (kind) {
     case kind_of<SealingKey>():
@@ -129,6 +144,8 @@ std::optional<Message> get(std::uint8_t kind, ByteReader& in) {
       return get_shown(in);
     case kind_of<Told>():
       return get_told(in);
+    case kind_of<ShutIn>():
+      return get_shut_in(in);
     default:
       return std::nullopt;
   }

@@ -59,7 +59,14 @@ struct Told {
   std::string text{};
   friend bool operator==(const Told&, const Told&) = default;
 };
-using Message = std::variant<SealingKey, LookAgain, Started, Ended, Counted, Shown, Told>;
+// From the process, once it has started: what it has shut itself into.
+struct ShutIn {
+  std::uint32_t landlock = 0;  // version of the kernel's interface; 0: not in force
+  bool filtered = false;
+  bool memory = false;
+  friend bool operator==(const ShutIn&, const ShutIn&) = default;
+};
+using Message = std::variant<SealingKey, LookAgain, Started, Ended, Counted, Shown, Told, ShutIn>;
 
 // Texts are cut to fit, and what is not printable ASCII becomes '?'.
 MessageBytes encode(const Message& message);

@@ -29,7 +29,8 @@ std::vector<Message> examples() {
           Ended{},
           Counted{.counters = some_counters()},
           Shown{.certificate = certificate},
-          Told{.level = Told::Level::warning, .text = "a line"}};
+          Told{.level = Told::Level::warning, .text = "a line"},
+          ShutIn{.landlock = 4, .filtered = true, .memory = true}};
 }
 
 TEST(Message, EachArrivesAsItWasSent) {

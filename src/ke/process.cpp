@@ -15,8 +15,11 @@
 #include <cerrno>
 #include <limits>
 
+#include "ke/sandbox.h"
 #include "os/clocks.h"
 #include "os/privileges.h"
+#include "os/seccomp.h"
+#include "tls/wiped_memory.h"
 
 namespace ntp::ke {
 namespace {
@@ -63,14 +66,37 @@ void close_all_but(std::vector<int> kept) {
   close_range_of(next, std::numeric_limits<int>::max());
 }
 
-// THE PLACE WHERE THE PROCESS ENTERS ITS SANDBOX. Everything that it has is open by now: the
-// channel, the listeners, epoll; the files have been read once. From here on it needs
-//  - calls: accept4, recvfrom, sendto, setsockopt, shutdown, listen, close, epoll_ctl, epoll_wait,
-//    clock_gettime, getrandom, brk, mmap, munmap, madvise, futex, rt_sigreturn, exit_group, and to
-//    load certificates again: openat, fstat, fstatfs, newfstatat, read;
-//  - files, to read: the directories of Plan::certificate and Plan::key (renewal by rename and by
-//    swapping links), and what their links lead to.
-void enter_sandbox(const Plan&) {}
+// Calls that the filter of the keeper refused, to itself or to its child before that had its own.
+template <typename Tell>
+void tell_refused(Tell tell) {
+  for (const os::RefusedCall& call : os::take_refused_calls()) {
+    tell(Told{.level = Told::Level::error,
+              .text = fmt::format("the sandbox refused the system call {} of the keeper of key "
+                                  "establishment: a bug of ours, or an intruder",
+                                  call.name)});
+  }
+}
+
+// False: it has to be in a sandbox, and is not in all of it.
+bool enter_sandbox(const Plan& plan, Server& server) {
+  const os::Confinement made = shut_in(plan);
+  server.tell(ShutIn{.landlock = static_cast<std::uint32_t>(made.landlock),
+                     .filtered = made.filtered,
+                     .memory = made.memory});
+  if (plan.sandbox == config::Sandbox::off) return true;
+  if (made.lacking.empty()) {
+    server.tell(
+        Told{.text = fmt::format("NTS: sandbox files=\"{}\" system_calls={} memory=\"{}\"",
+                                 made.files_text(), made.calls_text(), made.memory_text())});
+    return true;
+  }
+  const bool required = plan.sandbox == config::Sandbox::required;
+  server.tell(Told{
+      .level = required ? Told::Level::error : Told::Level::warning,
+      .text = fmt::format("NTS: the sandbox of key establishment is not complete: {}{}",
+                          made.lacking, required ? "; no handshakes, it is \"required\"" : "")});
+  return !required;
+}
 
 [[noreturn]] void be_process(const Plan& plan, int channel, pid_t keeper) {
   ::prctl(PR_SET_NAME, "ntp-ke", 0, 0, 0);
@@ -83,9 +109,11 @@ void enter_sandbox(const Plan&) {}
   ::setrlimit(RLIMIT_CORE, &no_core);
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // clears the signal of the parent's death: before die_with
   die_with(keeper);
+  tls::wipe_freed_memory();
   Server server(plan, channel);
   if (!server.prepare()) ::_exit(kCannotStart);
-  enter_sandbox(plan);
+  if (!enter_sandbox(plan, server)) ::_exit(kCannotStart);
+  tell_refused([&server](const Told& told) { server.tell(told); });
   server.run();
   ::_exit(0);
 }
@@ -96,6 +124,10 @@ void tell(int channel, const Message& message) {
 }
 
 std::string ending(int status) {
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
+    return "was ended because the sandbox refused one of its system calls (SIGSYS): a bug of "
+           "ours, or an intruder";
+  }
   if (WIFSIGNALED(status)) return fmt::format("was ended by signal {}", WTERMSIG(status));
   return fmt::format("ended with code {}", WEXITSTATUS(status));
 }
@@ -115,6 +147,7 @@ bool is_abandoned(int channel, milliseconds pause) {
 
 [[noreturn]] void keep(const Plan& plan, int channel) {
   ::prctl(PR_SET_NAME, "ntp-ke-keeper", 0, 0, 0);
+  shut_in_keeper(plan);  // what it lacks, its child lacks too, which tells
   const pid_t self = ::getpid();
   milliseconds pause = kFirstPause;
   while (true) {
@@ -128,6 +161,7 @@ bool is_abandoned(int channel, milliseconds pause) {
       if (WIFEXITED(status) && WEXITSTATUS(status) == 0) ::_exit(0);
     }
     if (os::raw_now() - begun >= kLongLife) pause = kFirstPause;
+    tell_refused([channel](const Told& told) { tell(channel, told); });
     tell(channel, Ended{});
     tell(channel, Told{.level = Told::Level::error, .text = why_again(child, status, pause)});
     if (is_abandoned(channel, pause)) ::_exit(0);

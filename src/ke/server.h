@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "config/settings.h"
 #include "ke/door.h"
 #include "ke/files.h"
 #include "ke/message.h"
@@ -21,6 +22,7 @@ struct Plan {
   std::string certificate{};
   std::string key{};
   std::uint16_t ntp_port = 123;  // where clients are to ask for the time
+  config::Sandbox sandbox = config::Sandbox::automatic;
 };
 
 inline constexpr std::chrono::seconds kDeadline{5};  // of a connection as a whole
@@ -37,6 +39,7 @@ class Server {
   // Everything that needs more than the sandbox grants.
   bool prepare();
   void run();
+  void tell(const Message& message);
 
  private:
   using Id = Door::Id;
@@ -73,7 +76,6 @@ class Server {
   void obey(const Message& message);
   void look_at_files(bool anyway);
   void report();
-  void tell(const Message& message);
   void stop_accepting();
 
   std::vector<int> listeners_;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <limits>
 #include <set>
 
@@ -58,6 +60,40 @@ TEST(Cookie, TwoOfTheSameKeysHaveNothingInCommon) {  // a client must not be fol
     Bytes cookie(cookie_size(AeadId::aes_siv_cmac_256));
     sealer.seal(session_keys(), random, cookie);
     EXPECT_TRUE(seen.insert(Bytes(cookie.begin() + 20, cookie.end())).second);
+  }
+}
+
+// To who has no key they are noise: every octet behind the epoch takes every value equally often,
+// and no word of one stands at its place in the next.
+TEST(Cookie, AHundredThousandOfTheSameKeysAreNoise) {
+  constexpr int kCookies = 100'000;
+  crypto::RandomStream random({std::byte{5}});
+  const CookieSealer sealer(derive_cookie_key(kSecret, kEpoch));
+  Bytes cookie(cookie_size(AeadId::aes_siv_cmac_256)), before(cookie.size());
+  std::vector<std::array<int, 256>> counts(cookie.size());
+  std::set<Bytes> nonces, tags;
+  for (int i = 0; i < kCookies; ++i) {
+    sealer.seal(session_keys(), random, cookie);
+    EXPECT_TRUE(nonces.emplace(cookie.begin() + 4, cookie.begin() + 20).second);
+    EXPECT_TRUE(tags.emplace(cookie.begin() + 20, cookie.begin() + 36).second);
+    for (std::size_t at = 4; at < cookie.size(); ++at) {
+      ++counts[at][std::to_integer<std::size_t>(cookie[at])];
+      if (at % 4 == 0) {
+        EXPECT_FALSE(std::equal(cookie.begin() + static_cast<int>(at),
+                                cookie.begin() + static_cast<int>(at) + 4,
+                                before.begin() + static_cast<int>(at)));
+      }
+    }
+    before = cookie;
+  }
+  constexpr double kWanted = kCookies / 256.0;
+  for (std::size_t at = 4; at < cookie.size(); ++at) {
+    double chi_squared = 0;  // 255 degrees of freedom: mean 255, deviation 22.6
+    for (const int count : counts[at]) {
+      chi_squared += (count - kWanted) * (count - kWanted) / kWanted;
+    }
+    EXPECT_LT(chi_squared, 255 + 6 * 22.6) << at;
+    EXPECT_GT(chi_squared, 255 - 6 * 22.6) << at;
   }
 }
 

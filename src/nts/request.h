@@ -67,7 +67,8 @@ class NtsReply {
   // NTSN: the unique identifier and nothing else (section 5.7). False where that does not fit.
   [[nodiscard]] bool prepare_nak(const NtsRequest& request) noexcept;
 
-  bool is_nak() const noexcept { return !aead_.has_value(); }
+  bool is_nak() const noexcept { return !has_key(); }
+  bool has_key() const noexcept { return aead_.has_value(); }
   std::size_t size() const noexcept { return size_; }  // of the whole reply
   std::size_t cookies() const noexcept { return cookies_; }
 

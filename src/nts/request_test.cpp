@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <functional>
 #include <optional>
+#include <set>
 
 #include "nts/client_packet.h"
 #include "nts/fixture_test.h"
@@ -22,12 +26,12 @@ struct Reply {
 };
 
 // What the server's packet path does, without a clock.
-Reply react(const Bytes& request, const CookieKeys& keys = cookie_keys()) {
+Reply react(const Bytes& request, const CookieKeys& keys = cookie_keys(), unsigned seed = 8) {
   const auto packet = wire::parse_packet(request);
   if (!packet) return {};
   const auto parsed = parse_nts_request(request, *packet);
   if (!parsed) return {};
-  crypto::RandomStream random({std::byte{8}});
+  crypto::RandomStream random({static_cast<std::byte>(seed)});
   const auto opened = prove(*parsed, keys);
   if (!opened && opened.error() == Refusal::malformed) return {};
   NtsReply reply;
@@ -93,6 +97,51 @@ TEST_P(EachAead, TheClientsOwnWriterMakesRequestsThatAreAnswered) {
     EXPECT_EQ(reply.bytes.size(), request.size());
     EXPECT_EQ(open_answer(reply.bytes, kUniqueId, keys)->cookies.size(), n + 1);
     EXPECT_EQ(write_question(question, keys, random, std::span(request).first(100)), 0u);
+  }
+}
+
+// A19: the work that a request can ask for is bounded: with any number of placeholders it is a few
+// times that of one without. The least of many tries, each with the others in turn: what else the
+// machine does only adds.
+TEST(NtsRequest, PlaceholdersCostNoMoreThanTheCookiesThatTheyGet) {
+  const auto keys = cookie_keys();
+  std::array<Bytes, 13> requests;
+  for (std::size_t n = 0; n < requests.size(); ++n) requests[n] = good_parts(n).bytes();
+  std::array<double, 13> least;
+  least.fill(1e9);
+  for (int round = 0; round < 300; ++round) {
+    for (std::size_t n = 0; n < requests.size(); ++n) {
+      const auto begun = std::chrono::steady_clock::now();
+      const Reply reply = react(requests[n], keys);
+      const std::chrono::duration<double, std::micro> took =
+          std::chrono::steady_clock::now() - begun;
+      EXPECT_LE(reply.cookies, kMaxCookies);
+      least[n] = std::min(least[n], took.count());
+    }
+  }
+  for (const double us : least) EXPECT_LE(us, 3 * least[0]);
+}
+
+// The server keeps no list of what it has seen: a replay is answered, with cookies that have
+// nothing in common with those of the first answer, and none of them in clear.
+TEST(NtsRequest, AReplayIsAnsweredWithOtherCookiesAndNoneInClear) {
+  const Bytes request = good_parts(3).bytes();
+  const Bytes cookie = sealed_cookie(session_keys());
+  std::set<Bytes> seen;
+  for (unsigned seed = 100; seed < 200; ++seed) {
+    const Reply reply = react(request, cookie_keys(), seed);
+    ASSERT_EQ(reply.reaction, Reaction::time);
+    const auto at = wire::kHeaderSize + kFieldHeader + kUniqueId.size();
+    for (std::size_t i = at + 8; i + 16 <= reply.bytes.size(); i += 4) {
+      const Bytes piece(reply.bytes.begin() + static_cast<int>(i),
+                        reply.bytes.begin() + static_cast<int>(i) + 16);
+      if (piece == Bytes(16)) continue;  // padding
+      EXPECT_TRUE(seen.insert(piece).second) << seed << " at " << i;
+      EXPECT_TRUE(std::ranges::search(cookie, piece).empty());
+    }
+    // The epoch that every cookie begins with would be seen.
+    const auto epoch = std::span(cookie).first(4);
+    EXPECT_TRUE(std::ranges::search(std::span(reply.bytes).subspan(at), epoch).empty());
   }
 }
 

@@ -25,6 +25,7 @@ struct NetPortAttributes {
   std::uint64_t port = 0;
 };
 constexpr int kRuleNetPort = 2;
+constexpr std::uint64_t kBindTcp = 1u << 0;
 constexpr std::uint64_t kConnectTcp = 1u << 1;
 constexpr std::uint64_t kScopeSignal = 1u << 1;
 
@@ -61,9 +62,9 @@ Fd open_place(const std::string& path) noexcept {
 
 class Ruleset {
  public:
-  explicit Ruleset(int abi) noexcept : known_(known_rights(abi)) {
+  Ruleset(int abi, std::uint64_t ports) noexcept : known_(known_rights(abi)) {
     const RulesetAttributes attributes{.handled_access_fs = known_,
-                                       .handled_access_net = abi >= kAbiNet ? kConnectTcp : 0,
+                                       .handled_access_net = abi >= kAbiNet ? ports : 0,
                                        .scoped = abi >= kAbiScope ? kScopeSignal : 0};
     // An older kernel takes a larger structure as long as the rest of it is zero.
     fd_ = Fd(static_cast<int>(
@@ -103,7 +104,7 @@ std::expected<int, Error> restrict_reach(const Reach& reach) {
   const auto abi = static_cast<int>(
       ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION));
   if (abi < 1) return failed();
-  const Ruleset ruleset(abi);
+  const Ruleset ruleset(abi, reach.tcp_listens ? kConnectTcp : kConnectTcp | kBindTcp);
   if (!ruleset) return failed();
   for (const auto& [paths, rights] :
        {std::pair(&reach.read, kRead), {&reach.replace, kReplace}, {&reach.sockets, kSockets}}) {

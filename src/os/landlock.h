@@ -16,7 +16,8 @@ struct Reach {
   std::vector<std::string> read{};
   std::vector<std::string> replace{};   // read, and files made, written, renamed and removed
   std::vector<std::string> sockets{};   // read, and Unix sockets made and removed
-  std::vector<std::uint16_t> tcp_to{};  // ports that may be connected to; listening stays free
+  std::vector<std::uint16_t> tcp_to{};  // ports that may be connected to
+  bool tcp_listens = true;              // any port may be bound; one that is bound already always
 };
 
 // From now on this thread, and those that it starts, reach nothing else, whatever uid they have.

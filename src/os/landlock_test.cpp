@@ -38,14 +38,15 @@ class Landlock : public testing::Test {
   void TearDown() override { fs::remove_all(top_); }
 
   // Whether `act` says true in a process that has shut itself in.
-  void expect_inside(const std::function<bool(int abi)>& act) {
+  void expect_inside(const std::function<bool(int abi)>& act, bool tcp_listens = true) {
     const pid_t child = ::fork();
     if (child == 0) {
       ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
       const auto abi = restrict_reach({.read = {top_ / "config", top_ / "not there"},
                                        .replace = {top_ / "state"},
                                        .sockets = {top_ / "run"},
-                                       .tcp_to = {53}});
+                                       .tcp_to = {53},
+                                       .tcp_listens = tcp_listens});
       if (!abi) ::_exit(kNoLandlock);
       ::_exit(act(*abi) ? 0 : 1);
     }
@@ -135,6 +136,19 @@ TEST_F(Landlock, TcpGoesOutToTheNamedPortsAlone) {
     };
     return connect_to(9) == EACCES && connect_to(53) != EACCES;
   });
+}
+
+TEST_F(Landlock, NoPortIsBoundWhereNothingIsToListen) {
+  const auto bind_any = [](int abi) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int result = ::bind(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at);
+    return abi < 4 ? 0 : result == 0 ? 0 : errno;
+  };
+  expect_inside([&](int abi) { return bind_any(abi) == 0; }, true);
+  expect_inside([&](int abi) { return bind_any(abi) == (abi < 4 ? 0 : EACCES); }, false);
 }
 
 }  // namespace

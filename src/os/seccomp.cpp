@@ -65,8 +65,14 @@ using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
 
 constexpr std::uint32_t kRefuse = kInstrumented ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_TRAP;
 constexpr std::uint32_t default_action(ThreadRole role) noexcept {
-  return role == ThreadRole::worker && !kInstrumented ? SCMP_ACT_KILL_PROCESS : kRefuse;
+  const bool reads_strangers = role == ThreadRole::worker || role == ThreadRole::key_establishment;
+  return reads_strangers && !kInstrumented ? SCMP_ACT_KILL_PROCESS : kRefuse;
 }
+
+// Flags of clone(2) that fork(2) does not use: what is shared, and namespaces.
+constexpr scmp_datum_t kNoProcessOfItsOwn =
+    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_PTRACE | CLONE_THREAD | CLONE_NEWNS |
+    CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
 // Every way of a call in which it is allowed, until one fails.
 int allow(scmp_filter_ctx filter, int number, Allowed allowed) {
@@ -84,6 +90,8 @@ int allow(scmp_filter_ctx filter, int number, Allowed allowed) {
       return when({SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)});
     case Allowed::thread:
       return when({SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)});
+    case Allowed::process:
+      return when({SCMP_A0_64(SCMP_CMP_MASKED_EQ, kNoProcessOfItsOwn, 0)});
     case Allowed::not_there:
       return ::seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), number, 0);
     case Allowed::own_process:
@@ -169,17 +177,20 @@ bool load(const Program& program) noexcept {
 
 }  // namespace
 
-std::expected<void, Error> confine_process() {
-  for (std::size_t role = 0; role < kThreadRoles; ++role) {
-    auto program = compile(static_cast<ThreadRole>(role));
+std::expected<void, Error> confine_process(ThreadRole role) {
+  this_role = role;
+  for (std::size_t i = 0; i < kThreadRoles; ++i) {
+    const auto other = static_cast<ThreadRole>(i);
+    if (is_process(role) ? other != role : is_process(other)) continue;
+    auto program = compile(other);
     if (!program) return std::unexpected(program.error());
-    programs[role] = std::move(*program);
+    programs[i] = std::move(*program);
   }
   struct sigaction action{};
   action.sa_sigaction = on_refused;
   action.sa_flags = SA_SIGINFO | SA_RESTART;
   ::sigaction(SIGSYS, &action, nullptr);
-  if (!load(programs[static_cast<std::size_t>(ThreadRole::service)])) {
+  if (!load(programs[static_cast<std::size_t>(role)])) {
     return std::unexpected(Error::last("filter system calls (seccomp)"));
   }
   in_force = true;

@@ -20,12 +20,13 @@ inline constexpr bool kInstrumented = true;
 inline constexpr bool kInstrumented = false;
 #endif
 
-// Makes the filter of every role and puts the calling thread, which has to be the only one, under
-// that of `service`. Needs PR_SET_NO_NEW_PRIVS. On an error nothing is filtered, then and later.
+// Puts the calling thread, which has to be the only one, under the filter of `role`: that of
+// `service`, for which those of the other threads are made as well, or of a process. Needs
+// PR_SET_NO_NEW_PRIVS. On an error nothing is filtered, then and later.
 //
 // A call that is not on the list fails with EPERM and is remembered for take_refused_calls(). In a
-// worker, which has no reason for one, it ends the process by SIGSYS.
-std::expected<void, Error> confine_process();
+// worker and in key establishment, which have no reason for one, it ends the process by SIGSYS.
+std::expected<void, Error> confine_process(ThreadRole role = ThreadRole::service);
 
 // The calling thread takes on its role; nothing where confine_process() is not in force. SIGSYS
 // must not be blocked. Where the kernel refuses, the thread keeps the filter of the one that

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -35,6 +36,19 @@ int status_of(ThreadRole role, const std::function<bool()>& act) {
       good = act();
     }).join();
     ::_exit(good ? kAsExpected : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+// The same for the one thread of a process of that role.
+int status_of_process(ThreadRole role, const std::function<bool()>& act) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (!confine_process(role)) ::_exit(kNotFiltered);
+    ::_exit(act() ? kAsExpected : 1);
   }
   int status = 0;
   ::waitpid(child, &status, 0);
@@ -134,28 +148,71 @@ TEST_F(Seccomp, WhatIsRefusedIsToldOnceByNameAndRole) {
 // Not one of the calls on a role's list may be refused by its filter: with arguments that the
 // kernel itself cannot like, it answers with an error of its own.
 TEST_F(Seccomp, EveryListedCallReachesTheKernel) {
-  for (const ThreadRole role :
-       {ThreadRole::service, ThreadRole::timekeeper, ThreadRole::resolver, ThreadRole::worker}) {
+  const std::set<std::string_view> ends{"exit", "exit_group",
+                                        "rt_sigreturn"};  // the tests use them
+  for (std::size_t i = 0; i < kThreadRoles; ++i) {
+    const auto role = static_cast<ThreadRole>(i);
     int tried = 0;
     for (const SystemCall& call : system_calls()) {
-      if (!call.is_for(role) || call.allowed != Allowed::any) continue;
-      if (std::set<std::string_view>{"exit", "exit_group", "rt_sigreturn"}.contains(call.name)) {
-        continue;  // the threads of these tests end by the first two, the filter's handler by the
-                   // third
-      }
+      if (!call.is_for(role) || call.allowed != Allowed::any || ends.contains(call.name)) continue;
       const int number = ::seccomp_syscall_resolve_name(std::string(call.name).c_str());
       if (number < 0) continue;  // another architecture's
       ++tried;
-      EXPECT_EQ(status_of(role,
-                          [&] {
-                            (void)::syscall(number, -1, -1, -1, -1, -1, -1);
-                            return refused_calls() == 0;
-                          }),
-                kAsExpected)
-          << call.name << " in the " << kThreadRoleNames[static_cast<std::size_t>(role)];
+      const auto act = [&] {
+        (void)::syscall(number, -1, -1, -1, -1, -1, -1);
+        return refused_calls() == 0;
+      };
+      EXPECT_EQ(is_process(role) ? status_of_process(role, act) : status_of(role, act), kAsExpected)
+          << call.name << " in the " << kThreadRoleNames[i];
     }
     EXPECT_GE(tried, 12);
   }
+}
+
+TEST_F(Seccomp, KeyEstablishmentThatMakesAnUnlistedCallIsEnded) {
+  for (const long number : {SYS_socket, SYS_connect, SYS_bind, SYS_execve, SYS_ptrace, SYS_clone,
+                            SYS_kill, SYS_unlinkat, SYS_seccomp, SYS_getdents64, SYS_readlinkat}) {
+    const int status = status_of_process(ThreadRole::key_establishment,
+                                         [&] { return ::syscall(number, 0, 0, 0, 0) != 0; });
+    ASSERT_TRUE(WIFSIGNALED(status)) << number << ": it went on";
+    EXPECT_EQ(WTERMSIG(status), SIGSYS) << number;
+  }
+  const auto write_to = [](int fd) {
+    return status_of_process(ThreadRole::key_establishment,
+                             [fd] { return ::write(fd, "", 0) == 0; });
+  };
+  EXPECT_EQ(write_to(STDERR_FILENO), kAsExpected);  // its last words
+  EXPECT_EQ(WTERMSIG(write_to(STDOUT_FILENO)), SIGSYS);
+  EXPECT_EQ(
+      WTERMSIG(status_of_process(ThreadRole::key_establishment, []() -> bool { std::abort(); })),
+      SIGABRT);
+}
+
+// As key establishment is started: its filter comes on top of the keeper's.
+TEST_F(Seccomp, TheKeeperForksAChildThatShutsItselfInFurther) {
+  EXPECT_EQ(status_of_process(ThreadRole::keeper,
+                              [] {
+                                const pid_t child = ::fork();
+                                if (child == 0) {
+                                  ::_exit(confine_process(ThreadRole::key_establishment) &&
+                                                  refused_calls() == 0
+                                              ? kAsExpected
+                                              : 1);
+                                }
+                                int status = -1;
+                                ::waitpid(child, &status, 0);
+                                return status == kAsExpected && refused_calls() == 0;
+                              }),
+            kAsExpected);
+  EXPECT_EQ(status_of_process(ThreadRole::keeper,
+                              [] {
+                                return is_refused(SYS_clone, CLONE_NEWUSER | SIGCHLD) &&
+                                       is_refused(SYS_clone, CLONE_VM | SIGCHLD) &&
+                                       is_refused(SYS_socket, AF_INET) && is_refused(SYS_execve) &&
+                                       is_refused(SYS_ptrace) && is_refused(SYS_kill, 1) &&
+                                       is_refused(SYS_connect);
+                              }),
+            kAsExpected);
 }
 
 TEST(SystemCalls, AreKnownByTheirNamesAndListedOnceForARole) {

@@ -21,6 +21,14 @@ namespace {
 
 constexpr mode_t kOthers = S_IRWXG | S_IRWXO;
 
+// Its mode, and those of the folders above it, let us read it.
+bool may_read_by_mode(const std::string& path) noexcept {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return false;
+  const auto needed = status.st_uid == ::geteuid() ? S_IRUSR : S_IROTH;
+  return ::geteuid() == 0 || (status.st_mode & needed) != 0;
+}
+
 std::string advice(int code) {
   switch (code) {
     case ENOENT:
@@ -34,6 +42,12 @@ std::string advice(int code) {
 
 std::string failed(std::string doing, int code) {
   return Error{std::move(doing), code}.text() + advice(code);
+}
+
+std::string cannot_open(const std::string& path, int code) {
+  if (code != EACCES || !may_read_by_mode(path)) return failed("open " + path, code);
+  return Error{"open " + path, code}.text() +
+         "; its mode lets us, but the sandbox has no access to where it lies: a restart is needed";
 }
 
 // Where a mode cannot be changed, or is the orchestrator's own business.
@@ -108,7 +122,7 @@ std::expected<SecretText, std::string> read_secret_file(const std::string& path,
                                                         Readers readers) {
   // Without waiting: a pipe in its place must not stop the program.
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd) return std::unexpected(failed("open " + path, errno));
+  if (!fd) return std::unexpected(cannot_open(path, errno));
   struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return std::unexpected(failed("look at " + path, errno));
   if (!S_ISREG(status.st_mode)) return std::unexpected(path + ": it is not a file");

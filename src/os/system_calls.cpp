@@ -13,105 +13,149 @@ constexpr std::uint8_t T = S | 1u << static_cast<int>(ThreadRole::timekeeper);
 constexpr std::uint8_t R = T | 1u << static_cast<int>(ThreadRole::resolver);
 constexpr std::uint8_t kWorkerAlone = 1u << static_cast<int>(ThreadRole::worker);
 constexpr std::uint8_t W = S | kWorkerAlone;
+constexpr std::uint8_t P = 1u << static_cast<int>(ThreadRole::keeper);
+constexpr std::uint8_t kKeAlone = 1u << static_cast<int>(ThreadRole::key_establishment);
+constexpr std::uint8_t K = P | kKeAlone;
 #ifdef SYS_poll
-constexpr std::uint8_t kPpoll = R;
+constexpr std::uint8_t kPpoll = R | P;
 #else  // poll(3) is made of it
-constexpr std::uint8_t kPpoll = R | W;
+constexpr std::uint8_t kPpoll = R | W | P;
 #endif
 
-// The letter names the lowest thread that needs the call; T and R include those above. Where a call
-// has an older and a newer form, libc and the architecture decide which one is used.
+// The letter names the lowest thread that needs the call; T and R include those above. P is the
+// keeper, K key establishment and the keeper. Where a call has an older and a newer form, libc and
+// the architecture decide which one is used.
 // clang-format off
 constexpr std::array kCalls{
     // The packet path and the end of a worker.
     SystemCall{"recvmmsg", T | W},
     SystemCall{"sendmmsg", R | W},             // the resolver sends two questions at once
-    SystemCall{"clock_gettime", R | W},        // where the vDSO cannot answer
+    SystemCall{"clock_gettime", R | W | K},    // where the vDSO cannot answer
 #ifdef SYS_poll
-    SystemCall{"poll", R | W},
+    SystemCall{"poll", R | W | P},
 #endif
     SystemCall{"ppoll", kPpoll},
     SystemCall{"connect", R | W},              // a worker: leave_choice_of_receivers()
     SystemCall{"getsockname", R | W},
-    SystemCall{"futex", R | W},
-    SystemCall{"restart_syscall", R | W},
-    SystemCall{"rt_sigprocmask", R | W},
-    SystemCall{"rt_sigreturn", R | W},
-    SystemCall{"madvise", R | W},              // the end of a thread gives its stack back
-    SystemCall{"munmap", R | W},
+    SystemCall{"futex", R | W | K},
+    SystemCall{"restart_syscall", R | W | P},
+    SystemCall{"rt_sigprocmask", R | W | K},
+    SystemCall{"rt_sigreturn", R | W | K},
+    SystemCall{"madvise", R | W | P},          // the end of a thread gives its stack back
+    SystemCall{"munmap", R | W | K},
     SystemCall{"exit", R | W},
     // NTP_CHECK: says what is wrong and aborts.
-    SystemCall{"write", kWorkerAlone, Allowed::standard_error},
-    SystemCall{"getpid", R | W},
-    SystemCall{"gettid", R | W},
-    SystemCall{"tgkill", R | W, Allowed::own_process},
+    SystemCall{"write", kWorkerAlone | kKeAlone, Allowed::standard_error},
+    SystemCall{"getpid", R | W | K},
+    SystemCall{"gettid", R | W | K},
+    SystemCall{"tgkill", R | W | kKeAlone, Allowed::own_process},
+    SystemCall{"tgkill", P},                   // of its child
 
     // Memory.
-    SystemCall{"brk", R | W},                  // a worker frees what started it
-    SystemCall{"mmap", R | W, Allowed::no_exec},
+    SystemCall{"brk", R | W | K},              // a worker frees what started it
+    SystemCall{"mmap", R | W | K, Allowed::no_exec},
     SystemCall{"mprotect", R | W, Allowed::no_exec},
-    SystemCall{"mremap", R},
+    SystemCall{"mremap", R | K},
     // Files.
-    SystemCall{"openat", R},
-    SystemCall{"close", R},
-    SystemCall{"read", R},
-    SystemCall{"write", R},
+    SystemCall{"openat", R | K},
+    SystemCall{"close", R | K},
+    SystemCall{"read", R | K},
+    SystemCall{"write", R | P},
     SystemCall{"writev", R},                   // the resolver over TCP
     SystemCall{"lseek", R},
-    SystemCall{"fstat", R},
-    SystemCall{"newfstatat", R},
+    SystemCall{"fstat", R | K},
+    SystemCall{"newfstatat", R | K},
     SystemCall{"fcntl", R},
     SystemCall{"ioctl", R, Allowed::ask_bytes},
     SystemCall{"rename", T},
     SystemCall{"renameat", T},
     SystemCall{"fsync", S},                    // cookie keys, which clients rely on
     SystemCall{"getdents64", S},               // conf.d
-    SystemCall{"readlink", S},                 // whose socket holds a port
-    SystemCall{"readlinkat", S},
+    SystemCall{"readlink", S | P},             // whose socket holds a port
+    SystemCall{"readlinkat", S | P},
     SystemCall{"unlink", S},                   // the health channel
     SystemCall{"unlinkat", S},
     SystemCall{"umask", S},
     // Networks: names, sources, interfaces; HTTP, the health channel, systemd, new listeners.
     SystemCall{"socket", R, Allowed::ip_unix_route},
     SystemCall{"bind", R},
-    SystemCall{"setsockopt", R},
+    SystemCall{"setsockopt", R | K},
     SystemCall{"getsockopt", R},
     SystemCall{"getpeername", R},
-    SystemCall{"sendto", R},
-    SystemCall{"recvfrom", R},
+    SystemCall{"sendto", R | K},
+    SystemCall{"recvfrom", R | K},
     SystemCall{"sendmsg", R},
     SystemCall{"recvmsg", R},
-    SystemCall{"listen", S},
-    SystemCall{"accept4", S},
-    SystemCall{"shutdown", S},
+    SystemCall{"listen", S | K},
+    SystemCall{"accept4", S | K},
+    SystemCall{"shutdown", S | K},
     SystemCall{"membarrier", S},
     SystemCall{"setfsuid", S},                 // of new listeners; without privilege it does nothing
     // Clocks and chance.
     SystemCall{"adjtimex", T},
     SystemCall{"clock_adjtime", T},            // how newer libraries do adjtimex
-    SystemCall{"getrandom", R},
+    SystemCall{"getrandom", R | K},
     SystemCall{"eventfd2", T},
     // Threads, and what they give up.
     SystemCall{"clone", T, Allowed::thread},
-    SystemCall{"clone3", T, Allowed::not_there},
-    SystemCall{"set_robust_list", T},
+    SystemCall{"clone3", T | P, Allowed::not_there},
+    SystemCall{"set_robust_list", T | P},
     SystemCall{"rseq", T},
-    SystemCall{"seccomp", T, Allowed::add_filter},
+    SystemCall{"seccomp", T | P, Allowed::add_filter},
     SystemCall{"capset", T},
-    SystemCall{"rt_sigaction", R},             // abort(3)
+    SystemCall{"rt_sigaction", R | P},         // abort(3)
     SystemCall{"sched_yield", R},
     SystemCall{"uname", R},                    // getaddrinfo
-    SystemCall{"sysinfo", R},                  // qsort(3) of its answers
-    SystemCall{"geteuid", S},
-    SystemCall{"exit_group", R},
+    SystemCall{"sysinfo", R | P},                // qsort(3): of its answers, of filters
+    SystemCall{"geteuid", S | K},
+    SystemCall{"exit_group", R | K},
+    // Key establishment and its keeper.
+    SystemCall{"epoll_ctl", K},
+#ifdef SYS_epoll_wait
+    SystemCall{"epoll_wait", K},
+    SystemCall{"epoll_pwait", P},              // newer libraries may make the other of it
+#else
+    SystemCall{"epoll_pwait", K},
+#endif
+    SystemCall{"fstatfs", K},                  // on what mount a key lies
+#ifdef SYS_time
+    SystemCall{"time", K},                     // OpenSSL, where the vDSO cannot answer
+#endif
+    // What the keeper does, and its child before it has a filter of its own.
+    SystemCall{"clone", P, Allowed::process},
+    SystemCall{"wait4", P},
+    SystemCall{"prctl", P},
+    SystemCall{"getppid", P},
+    SystemCall{"setpriority", P},
+    SystemCall{"prlimit64", P},
+    SystemCall{"epoll_create1", P},
+    SystemCall{"getcwd", P},
+    SystemCall{"landlock_create_ruleset", P},
+    SystemCall{"landlock_add_rule", P},
+    SystemCall{"landlock_restrict_self", P},
+    SystemCall{"memfd_create", P},             // libseccomp's programs
+    SystemCall{"pread64", P},
 };
 // clang-format on
 
-static_assert(std::ranges::count_if(kCalls,
-                                    [](const SystemCall& call) {
-                                      return call.is_for(ThreadRole::worker);
-                                    }) <= 20,
+constexpr auto count_of(ThreadRole role) {
+  return std::ranges::count_if(kCalls,
+                               [role](const SystemCall& call) { return call.is_for(role); });
+}
+static_assert(count_of(ThreadRole::worker) <= 20,
               "a worker needs few system calls, and each is one that an intruder has");
+static_assert(count_of(ThreadRole::key_establishment) <= 30,
+              "it reads what anybody sends, before anything is known of him");
+// The filter of the keeper is its child's as well.
+constexpr bool keeper_may(const SystemCall& call) {
+  return std::ranges::any_of(kCalls, [&call](const SystemCall& other) {
+    return other.name == call.name && other.is_for(ThreadRole::keeper) &&
+           (other.allowed == call.allowed || other.allowed == Allowed::any);
+  });
+}
+static_assert(std::ranges::all_of(kCalls, [](const SystemCall& call) {
+  return !call.is_for(ThreadRole::key_establishment) || keeper_may(call);
+}));
 
 }  // namespace
 

@@ -9,11 +9,21 @@
 namespace ntp::os {
 
 // A thread's filter comes on top of that of the thread which started it. So `service`, the main
-// thread, may do what any other may; the resolver is started by the timekeeper.
-enum class ThreadRole : std::uint8_t { service, timekeeper, resolver, worker };
-inline constexpr std::size_t kThreadRoles = 4;
-inline constexpr std::string_view kThreadRoleNames[kThreadRoles] = {"service", "timekeeper",
-                                                                    "resolver", "worker"};
+// thread, may do what any other may; the resolver is started by the timekeeper. The last two are
+// processes of one thread: the keeper, which forks that of key establishment, may do what that may.
+enum class ThreadRole : std::uint8_t {
+  service,
+  timekeeper,
+  resolver,
+  worker,
+  keeper,
+  key_establishment
+};
+inline constexpr std::size_t kThreadRoles = 6;
+inline constexpr std::string_view kThreadRoleNames[kThreadRoles] = {
+    "service", "timekeeper", "resolver", "worker", "keeper", "key establishment"};
+
+constexpr bool is_process(ThreadRole role) noexcept { return role >= ThreadRole::keeper; }
 
 // What its arguments have to be. `any` is decided by the kernel from a table; the others cost the
 // run of a small program.
@@ -21,6 +31,7 @@ enum class Allowed : std::uint8_t {
   any,
   no_exec,         // mmap, mprotect: no PROT_EXEC
   thread,          // clone: CLONE_THREAD, so no process
+  process,         // clone: no thread, nothing shared, in the same namespaces
   not_there,       // clone3, whose flags no filter can see: ENOSYS, and libc takes clone
   own_process,     // tgkill: to our own threads
   add_filter,      // seccomp: SECCOMP_SET_MODE_FILTER

@@ -48,6 +48,11 @@ std::expected<void, Drop> prove_by_nts(std::span<const std::byte> bytes, const w
 
 }  // namespace
 
+void Seal::forget() noexcept {
+  if (nts_.has_key()) nts_.clear();
+  set_none();
+}
+
 void Seal::set_none() noexcept {
   kind_ = Kind::none;
   size_ = wire::kHeaderSize;

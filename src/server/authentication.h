@@ -38,6 +38,9 @@ class Seal {
   // `out` has size() octets and begins with the encoded header; writes the others.
   void apply(std::span<std::byte> out) const noexcept;
 
+  // Once the reply is written, or there will be none: the session's key is nobody's any more.
+  void forget() noexcept;
+
   void set_none() noexcept;
   void set_mac(std::uint32_t id, const crypto::MacKey& key, std::size_t digest_size) noexcept;
   nts::NtsReply& nts() noexcept { return nts_; }

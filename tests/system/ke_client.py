@@ -64,6 +64,14 @@ def connect(host="127.0.0.1", port=PORT, timeout=5.0, source=None):
     return socket.create_connection((host, port), timeout, (source, 0) if source else None)
 
 
+def is_open(host="127.0.0.1"):
+    try:
+        connect(host, timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
 def establish(context, host="127.0.0.1", request=REQUEST, port=PORT, timeout=5.0, source=None):
     """The octets of the answer, read until the server's close_notify; its absence is an error."""
     with connect(host, port, timeout, source) as plain:

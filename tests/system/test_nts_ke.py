@@ -2,21 +2,12 @@
 import ssl, sys
 from harness import *
 from ke_client import *
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "wire"))
+import case_keyed, siv
+from case_table import field
 
 PROGRAM = LIBRARY = None
 SHORT = 0.25  # p99 of others' handshakes, whatever is done to the port
-
-
-def ke_process(server, name="ntp-ke"):
-    """The process id of the handshakes' process, or of its keeper."""
-    def children(pid):
-        return [int(child) for child in read(f"/proc/{pid}/task/{pid}/children").split()]
-    for keeper in children(server.process.pid):
-        if name == "ntp-ke-keeper":
-            return keeper
-        for process in children(keeper):
-            return process
-    return None
 
 
 def processor_time(pid):
@@ -31,16 +22,8 @@ class KeyEstablishment(unittest.TestCase):
         server = Server(PROGRAM, *arguments, environment=self.authority.environment(**(environment or {})), **named)
         self.addCleanup(server.__exit__)
         self.context = self.authority.context()
-        until(self.is_open, 10, "key establishment")
+        until(is_open, 10, "key establishment")
         return server
-
-    @staticmethod
-    def is_open(host="127.0.0.1"):
-        try:
-            connect(host, timeout=1).close()
-            return True
-        except OSError:
-            return False
 
     def handshakes(self, seconds, **named):
         """How long each took, one after the other."""
@@ -236,10 +219,10 @@ class KeyEstablishment(unittest.TestCase):
         self.addCleanup(server.__exit__)
         server.wait_line("server.key: No such file.*is the path right")
         self.assertIsNotNone(ask())
-        self.assertFalse(self.is_open())
+        self.assertFalse(is_open())
         self.assertEqual(server.healthcheck()[0], 0)
         os.rename(authority.key + ".later", authority.key)
-        until(self.is_open, 5, "key establishment")
+        until(is_open, 5, "key establishment")
         self.assertEqual(len(cookies(establish(authority.context()))), 8)
 
     def test_the_end_of_a_certificate_is_told(self):
@@ -348,6 +331,40 @@ class KeyEstablishment(unittest.TestCase):
         until(lambda: second.metric("ntp_nts_certificate_loaded", 9560) == 1, 5, "the second is ready")
         self.assertEqual(first.stop()[0], 0)
         self.assertEqual(len(self.handshakes(0.5)) > 0, True)
+
+    # ---- the fleet ---------------------------------------------------------------------------------
+
+    def test_a_client_that_meets_another_server_at_each_request_gets_no_nak(self):
+        """One secret, two servers, of which neither knows of the other; the cookies come from a third, which has ended."""
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        os.chmod(scratch.name, 0o755)
+        path = os.path.join(scratch.name, "secret")
+        with open(path, "w") as file:
+            file.write(os.urandom(32).hex())
+        os.chmod(path, 0o600)
+        os.chown(path, 65532, 65532)
+        kernel = FakeKernel(LIBRARY)
+        secret = {"NTP_SERVER_NTS_COOKIE_SECRET_FILE": path, "NTP_SERVER_HTTP_LISTEN": "off", **kernel.environment()}
+        third = self.server(environment=secret)
+        jar = cookies(establish(self.context))
+        self.assertEqual(third.stop()[0], 0)
+        servers = ("127.0.0.1", "127.0.0.2")
+        for number, host in enumerate(servers):
+            begin(self, PROGRAM, "--listen", f"{host}:123", environment=self.authority.environment(
+                **secret, NTP_SERVER_NTS_LISTEN=f"{host}:4460"))
+        key = case_keyed.cookie_key(read(path).encode(), int.from_bytes(jar[0][:4], "big"))
+        c2s, s2c = (siv.unseal(key, [jar[0][:4], jar[0][4:20]], jar[0][20:])[at:at + 32] for at in (4, 36))
+        for number in range(40):
+            start = request() + case_keyed.unique_id(os.urandom(32)) + field(0x0204, jar.pop(0))
+            reply = ask(servers[number % 2], payload=start + case_keyed.authenticator(start, c2s))
+            self.assertIsNotNone(reply, number)
+            self.assertNotEqual((reply.stratum, reply.refid), (0, b"NTSN"), f"a NAK at request {number}")
+            before = 48 + 36
+            body = reply.octets[before + 4:]
+            plain = siv.unseal(s2c, [reply.octets[:before], body[4:20]], body[20:20 + int.from_bytes(body[2:4], "big")])
+            self.assertIsNotNone(plain, "sealed for this client")
+            jar.append(plain[4:])
 
 
 if __name__ == "__main__":

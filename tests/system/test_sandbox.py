@@ -1,6 +1,7 @@
 """What the running server has shut itself into, that everything goes on working in there, and kernels that have no sandbox."""
 import os, pwd, shutil, sys, threading, unittest
 from harness import *
+from ke_client import Authority
 
 PROGRAM = LIBRARY = DENY = None
 STATUS = re.compile(r"^(\w+):\s+(.*)$", re.MULTILINE)
@@ -176,9 +177,14 @@ class Sandbox(unittest.TestCase):
     def test_a_reload_that_needs_files_out_of_reach_is_refused(self):
         folder, elsewhere = self.folder(), self.folder()
         shutil.chown(elsewhere, 65532)
+        with open(os.path.join(elsewhere, "keys"), "w") as file:
+            file.write("1 SHA1 HEX:000102030405060708090a0b0c0d0e0f\n")
+        os.chmod(file.name, 0o600)
+        shutil.chown(file.name, 65532)
         path = os.path.join(folder, "ntp.toml")
         for text, named in ((f"[health]\nsocket = '{elsewhere}/health.sock'\n", f"{elsewhere}/health.sock"),
-                            ("[clock]\nleap_seconds = '/var/lib/dpkg/leap-seconds.list'\n", "/var/lib/dpkg/leap-seconds.list")):
+                            ("[clock]\nleap_seconds = '/var/lib/dpkg/leap-seconds.list'\n", "/var/lib/dpkg/leap-seconds.list"),
+                            (f"[server]\nkeys_file = '{elsewhere}/keys'\n", f"{elsewhere}/keys")):
             with open(path, "w") as file:
                 file.write("")
             server = self.server("--config", path, environment={"NTP_SERVER_HEALTH_SOCKET": None if "health" in text else ""})
@@ -191,6 +197,28 @@ class Sandbox(unittest.TestCase):
             server.wait_line("cannot be served without a restart; the old one stays in force")
             self.assertIsNotNone(ask())
             server.stop()
+
+    @not_sanitized
+    def test_a_key_file_whose_link_leads_out_of_reach_says_so_and_the_keys_stay(self):
+        folder, elsewhere = self.folder(), self.folder()
+        for name in (f"{folder}/keys", f"{elsewhere}/keys", f"{folder}/secret", f"{elsewhere}/secret"):
+            with open(name, "w") as file:
+                file.write("1 SHA1 HEX:000102030405060708090a0b0c0d0e0f1011\n")
+            os.chmod(name, 0o600)
+            shutil.chown(name, 65532)
+        authority = Authority(PROGRAM)
+        self.addCleanup(authority.__exit__)
+        server = self.server(environment=authority.environment(NTP_SERVER_SERVER_KEYS_FILE=f"{folder}/keys", NTP_SERVER_NTS_COOKIE_SECRET_FILE=f"{folder}/secret"))
+        if server.status()["sandbox"]["landlock"] == 0:
+            self.skipTest("no Landlock here")
+        for name in ("keys", "secret"):
+            os.symlink(f"{elsewhere}/{name}", f"{folder}/link")
+            os.rename(f"{folder}/link", f"{folder}/{name}")
+        server.wait_line("secret: Permission denied; its mode lets us, but the sandbox has no access to where it lies: a restart is needed; "
+                         "the secret from before stays in force")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_line("the new configuration cannot be served")
+        self.assertIsNotNone(ask())
 
     def test_names_are_looked_up_inside_over_tcp_too(self):
         folder = self.folder()

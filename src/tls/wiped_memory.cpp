@@ -1,0 +1,43 @@
+#include "tls/wiped_memory.h"
+
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <string.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace ntp::tls {
+namespace {
+
+void* allocate(std::size_t size, const char*, int) { return std::malloc(size); }
+
+void release(void* memory, const char*, int) {
+  if (memory == nullptr) return;
+  ::explicit_bzero(memory, ::malloc_usable_size(memory));
+  std::free(memory);
+}
+
+// Never realloc(3), which would leave the old octets where they were.
+void* resize(void* memory, std::size_t size, const char* file, int line) {
+  if (memory == nullptr) return allocate(size, file, line);
+  if (size == 0) {
+    release(memory, file, line);
+    return nullptr;
+  }
+  const std::size_t room = ::malloc_usable_size(memory);
+  if (size <= room && size > room / 2) return memory;
+  void* const other = std::malloc(size);
+  if (other == nullptr) return nullptr;
+  ::memcpy(other, memory, std::min(room, size));
+  release(memory, file, line);
+  return other;
+}
+
+}  // namespace
+
+bool wipe_freed_memory() noexcept {
+  return ::CRYPTO_set_mem_functions(allocate, resize, release) == 1;
+}
+
+}  // namespace ntp::tls
