@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "daemon/cookie_secret.h"
 
@@ -55,7 +56,6 @@ nts::CookieKey CookieKeyKeeper::sealing_key() const {
 }
 
 // ---- the secret that a fleet shares
-// ---------------------------------------------------------------
 
 std::uint32_t CookieKeyKeeper::epoch(RealTime time) const {
   return nts::epoch_at(since_1970(time), rotation_);
@@ -122,40 +122,42 @@ bool CookieKeyKeeper::look_at_shared(const Time& now) {
 }
 
 // ---- keys of this server's own
-// --------------------------------------------------------------------
 
 void CookieKeyKeeper::read_own() {
-  if (!state_file_.empty() && os::file_mark(state_file_) != os::FileMark{}) {
-    auto text = os::read_secret_file(state_file_, kLargestOwnSecretText);
-    if (text) {
-      auto parsed = parse_own_secret(text->text);
-      os::wipe(text->text);
-      if (parsed) {
-        own_ = *parsed;
-        return;
-      }
-      log_.warning(
-          fmt::format("NTS: {}: {}; new cookie keys are made, and clients have to get new "
-                      "cookies",
-                      state_file_, parsed.error()));
-    } else {
-      log_.warning(
-          fmt::format("NTS: {}; new cookie keys are made, and clients have to get new "
-                      "cookies",
-                      text.error()));
-    }
-  }
   own_ = OwnCookieSecret::make(random_);
   if (state_file_.empty()) {
     log_.warning(
         "NTS: the cookie keys are lost when the server ends, and clients then have to get new "
         "cookies: there is neither nts.cookie_secret_file nor clock.state_directory");
+    return;
   }
+  std::error_code failed;
+  if (!std::filesystem::exists(state_file_, failed) && !failed) return;
+  auto text = os::read_secret_file(state_file_, kLargestOwnSecretText);
+  if (!text) {
+    // Perhaps it can be at the next start: what clients hold is worth more than what we make now.
+    unreadable_ = text.error();
+    return;
+  }
+  auto parsed = parse_own_secret(text->text);
+  os::wipe(text->text);
+  if (parsed) {
+    own_ = *parsed;
+    return;
+  }
+  log_.warning(
+      fmt::format("NTS: {}: {}; new cookie keys are made, and clients have to get new cookies",
+                  state_file_, parsed.error()));
 }
 
 void CookieKeyKeeper::keep() {
   if (!own_ || state_file_.empty()) return;
   kept_ = looked_;
+  if (!unreadable_.empty()) {
+    return say(unreadable_ +
+               "; the file is left as it is, and until a restart finds it readable the cookie keys "
+               "are others, which are lost when the server ends");
+  }
   std::string text = format_own_secret(*own_);
   const auto written = os::replace_secret_file(state_file_, text);
   os::wipe(text);

@@ -71,6 +71,7 @@ class CookieKeyKeeper {
   std::uint32_t sealing_epoch_ = 0;
 
   std::optional<OwnCookieSecret> own_;
+  std::string unreadable_;  // why the file that is there could not be read: it is not replaced
   RawTime looked_{};
   RawTime kept_{};
 };

@@ -159,6 +159,25 @@ TEST_F(CookieKeys, OfItsOwnAreMadeAnewWhereTheFileIsGarbled) {
   EXPECT_TRUE(opens(next, cookie(server)));
 }
 
+TEST_F(CookieKeys, OfItsOwnAreNotReplacedWhereTheyCouldNotBeRead) {
+  auto first = keeper(settings_, true);
+  first.look({.raw = kRaw, .real = kNow, .known = true});
+  const auto before = cookie(first);
+  ::chmod((folder_ / "cookie-keys").c_str(), 0666);  // refused, as anything that open(2) may say
+  {
+    auto server = keeper(settings_, true);
+    EXPECT_TRUE(server.look({.raw = kRaw, .real = kNow, .known = true}));
+    EXPECT_TRUE(opens(server, cookie(server)));
+    EXPECT_NE(server.problem(), "");
+    server.keep();
+  }
+  ::chmod((folder_ / "cookie-keys").c_str(), 0600);
+  auto next = keeper(settings_, true);
+  next.look({.raw = kRaw, .real = kNow, .known = true});
+  EXPECT_TRUE(opens(next, before));
+  EXPECT_EQ(next.problem(), "");
+}
+
 TEST_F(CookieKeys, OfItsOwnWorkWhereNothingCanBeWritten) {
   CookieKeyKeeper server(settings_, "/proc/nowhere", log_, random_);
   EXPECT_TRUE(server.look({.raw = kRaw, .real = kNow, .known = true}));
