@@ -40,14 +40,14 @@ struct alignas(64) Counters {
   Counter mac_accepted;      // replies sealed with a symmetric key
   Counter nts_accepted;      // with NTS
   Counter nts_naks;          // NTSN: the cookie was not ours any more, or the seal was wrong
-  Counter kisses;                                // of the replies, kiss-o'-deaths
-  Counter leaked;                                // of the replies, those above the limit
-  Counter lost;                                  // dropped by the kernel, the queue being full
-  Counter replies;                               // handed to the kernel
-  Counter send_errors;                           // not accepted by the kernel
-  Counter receive_errors;                        // the kernel refused to deliver
-  Counter stamps_missing;                        // no kernel receive stamp: the clock was read
-  Counter stamps_discarded;                      // a stamp that disagreed with the clock (G10)
+  Counter kisses;            // of the replies, kiss-o'-deaths
+  Counter leaked;            // of the replies, those above the limit
+  Counter lost;              // dropped by the kernel, the queue being full
+  Counter replies;           // handed to the kernel
+  Counter send_errors;       // not accepted by the kernel
+  Counter receive_errors;    // the kernel refused to deliver
+  Counter stamps_missing;    // no kernel receive stamp: the clock was read
+  Counter stamps_discarded;  // a stamp that disagreed with the clock (G10)
   std::array<Counter, kLatencyBuckets> latency;  // replies with a kernel stamp
   Counter latency_sum_ns;
   std::atomic<std::int64_t> heartbeat_ns{0};  // CLOCK_MONOTONIC_RAW of the last sign of life

@@ -141,6 +141,7 @@ class Sandbox(unittest.TestCase):
         server.process.send_signal(signal.SIGHUP)
         until_answer(lambda r: r.stratum == 6, what="stratum 6", port=1123)
         until_answer(lambda r: r.stratum == 6, what="a new listener", host="127.0.0.2", port=1123)
+        server.wait_line("HTTP address=127.0.0.1:9999")
         self.assertEqual(server.get("/healthz", port=9999)[0], 200)
         self.assertEqual(server.healthcheck()[0], 0)
 
