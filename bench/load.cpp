@@ -44,14 +44,13 @@ class ClientWalk {
 
 class Load {
  public:
-  Load(Port& port, const LoadOptions& options)
+  Load(Port& port, Dialogue& dialogue, const LoadOptions& options)
       : port_(port),
+        dialogue_(dialogue),
         options_(options),
         walk_(options.clients),
         lost_after_(in_ns(options.lost_after_s)) {
-    const bool open_loop = options.rate > 0;
-    slots_.resize(open_loop ? kSlotMask + 1
-                            : std::clamp<std::uint32_t>(options.outstanding, 1, kSlotMask + 1));
+    slots_.resize(slots_of(options));
     free_.reserve(slots_.size());
     for (std::size_t i = slots_.size(); i-- > 0;) free_.push_back(static_cast<std::uint32_t>(i));
   }
@@ -116,7 +115,7 @@ class Load {
       const std::uint64_t nonce = (++sequence_ * 0x9e3779b97f4a7c15 & ~kSlotMask) | index;
       const std::uint32_t client = walk_.next();
       slots_[index] = {.nonce = nonce, .sent_ns = now, .client = client, .waiting = true};
-      requests_[i] = {.client = client, .nonce = nonce};
+      requests_[i] = {.client = client, .payload = dialogue_.ask(index, nonce)};
     }
     const std::size_t sent = port_.send(std::span(requests_).first(count));
     for (std::size_t i = sent; i < count; ++i) slots_[free_[free_.size() - 1 - i]].waiting = false;
@@ -145,9 +144,8 @@ class Load {
     if (index >= slots_.size()) return Fault::stray;
     Slot& slot = slots_[index];
     if (!slot.waiting || slot.nonce != nonce || slot.client != reply.client) return Fault::stray;
-    const Fault fault = reply.from_server
-                            ? judge_reply(reply.payload, options_.version, nonce, options_.any_leap)
-                            : Fault::from_address;
+    const Fault fault =
+        reply.from_server ? dialogue_.judge(reply.payload, index, nonce) : Fault::from_address;
     release(index);
     if (fault != Fault::none) return fault;
     ++result_.all_replies;
@@ -183,6 +181,7 @@ class Load {
   }
 
   Port& port_;
+  Dialogue& dialogue_;
   LoadOptions options_;
   ClientWalk walk_;
   std::int64_t lost_after_;
@@ -199,6 +198,13 @@ class Load {
 
 }  // namespace
 
-LoadResult run_load(Port& port, const LoadOptions& options) { return Load(port, options).run(); }
+std::uint32_t slots_of(const LoadOptions& options) noexcept {
+  constexpr auto kMost = static_cast<std::uint32_t>(kSlotMask + 1);
+  return options.rate > 0 ? kMost : std::clamp<std::uint32_t>(options.outstanding, 1, kMost);
+}
+
+LoadResult run_load(Port& port, Dialogue& dialogue, const LoadOptions& options) {
+  return Load(port, dialogue, options).run();
+}
 
 }  // namespace ntp::bench

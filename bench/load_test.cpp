@@ -76,7 +76,7 @@ std::vector<std::byte> answer_frame(const FramePlan& plan, std::uint32_t client,
                                     std::span<const std::byte> payload) {
   FramePlan back = plan;
   std::array<std::byte, kMaxFrameSize> frame{};
-  write_frame(plan, client, 0, frame);
+  write_frame(plan, client, Packet{}, frame);
   std::vector<std::byte> bytes(frame.begin(), frame.begin() + static_cast<long>(back.frame_size()));
   const std::size_t size = plan.server.size;
   const std::size_t source = kEthernetSize + (plan.server.is_v4() ? 12 : 8);
@@ -114,7 +114,7 @@ TEST(Frame, TheHeaderChecksumOfIpv4IsRight) {
   const FramePlan plan = plan_for("10.99.0.2", "10.1.0.0");
   for (const std::uint32_t client : {0u, 77u, 65'535u, 9'999'999u}) {
     std::array<std::byte, kMaxFrameSize> frame{};
-    write_frame(plan, client, kNonce, frame);
+    write_frame(plan, client, Packet{}, frame);
     std::uint32_t sum = 0;
     for (std::size_t i = kEthernetSize; i < kEthernetSize + 20; i += 2) {
       sum += std::to_integer<std::uint32_t>(frame[i]) << 8 |
@@ -146,7 +146,7 @@ class FakePort final : public Port {
   std::size_t send(std::span<const Request> batch) override {
     for (const Request& request : batch) {
       clients.insert(request.client);
-      Packet packet = right_reply(4, request.nonce);
+      Packet packet = right_reply(4, load_u64(&request.payload[40]));
       if (answer(++requests, packet)) waiting_.push_back({packet, request.client});
     }
     return batch.size();
@@ -170,13 +170,18 @@ class FakePort final : public Port {
   std::vector<Reply> replies_{};
 };
 
+LoadResult load(Port& port, const LoadOptions& options) {
+  const auto dialogue = make_dialogue({.slots = slots_of(options)});
+  return run_load(port, **dialogue, options);
+}
+
 // Nothing is lost by a pause of the machine that runs the test.
 constexpr LoadOptions kShort{
     .clients = 100, .warm_up_s = 0.005, .duration_s = 0.05, .lost_after_s = 5};
 
 TEST(Load, AClosedLoopCountsEveryAnswerAndAsksAsEveryClient) {
   FakePort port;
-  const LoadResult result = run_load(port, kShort);
+  const LoadResult result = load(port, kShort);
   EXPECT_GT(result.replies, 0u);
   EXPECT_EQ(result.lost, 0u);
   EXPECT_EQ(result.faults(), 0u);
@@ -194,7 +199,7 @@ TEST(Load, EveryClientAsksOnceBeforeAnyAsksTwice) {
     repeated_early |= number <= 1000 && port.clients.size() != number;
     return true;
   };
-  run_load(port, options);
+  load(port, options);
   EXPECT_GE(port.requests, 1000u);
   EXPECT_FALSE(repeated_early);
 }
@@ -204,7 +209,7 @@ TEST(Load, AnOpenLoopKeepsItsRate) {
   LoadOptions options = kShort;
   options.rate = 20'000;
   options.duration_s = 0.2;
-  const LoadResult result = run_load(port, options);
+  const LoadResult result = load(port, options);
   EXPECT_NEAR(static_cast<double>(result.sent), 4000, 1000);
 }
 
@@ -214,7 +219,7 @@ TEST(Load, SilenceIsLossAndNotAReply) {
   LoadOptions options = kShort;
   options.rate = 50'000;
   options.lost_after_s = 0.3;
-  const LoadResult result = run_load(port, options);
+  const LoadResult result = load(port, options);
   EXPECT_NEAR(result.loss(), 0.1, 0.02);
 }
 
@@ -224,7 +229,7 @@ TEST(Load, WrongAnswersAreNotReplies) {
     packet[1] = std::byte{0};
     return true;
   };
-  const LoadResult result = run_load(port, kShort);
+  const LoadResult result = load(port, kShort);
   EXPECT_EQ(result.all_replies, 0u);
   EXPECT_GT(result.all_faults[static_cast<std::size_t>(Fault::stratum)], 0u);
 }
@@ -232,7 +237,7 @@ TEST(Load, WrongAnswersAreNotReplies) {
 TEST(Load, AReplyToAnotherClientIsAStray) {
   FakePort port;
   port.answers_another_client = true;
-  const LoadResult result = run_load(port, kShort);
+  const LoadResult result = load(port, kShort);
   EXPECT_EQ(result.all_replies, 0u);
   EXPECT_GT(result.all_faults[static_cast<std::size_t>(Fault::stray)], 0u);
 }
