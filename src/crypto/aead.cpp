@@ -40,7 +40,10 @@ bool is_nonce_size(AeadId id, std::size_t size) noexcept {
 std::optional<Aead> Aead::make(AeadId id, std::span<const std::byte> key, Means means) noexcept {
   if (!is_supported(id) || key.size() != key_size(id)) return std::nullopt;
   const bool is_siv = id == AeadId::aes_siv_cmac_256;
-  Aead aead(id, is_siv && means == Means::fastest && has_aes_instructions());
+  // In its place: a schedule is too large to be carried about.
+  std::optional<Aead> made;
+  Aead& aead =
+      made.emplace(Passkey{}, id, is_siv && means == Means::fastest && has_aes_instructions());
   if (aead.by_processor_) {
     siv_set_key(aead.schedule_.siv, key.first<kMaxAeadKeySize>());
   } else if (is_siv) {
@@ -48,7 +51,7 @@ std::optional<Aead> Aead::make(AeadId id, std::span<const std::byte> key, Means 
   } else {
     aes128_set_encrypt_key(&aead.schedule_.gcm_siv, raw(key));
   }
-  return aead;
+  return made;
 }
 
 void Aead::seal(std::span<const std::byte> nonce, std::span<const std::byte> associated,

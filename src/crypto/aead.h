@@ -39,12 +39,16 @@ using AeadKey = SecretBytes<kMaxAeadKeySize>;
 // One key with its schedule. Immutable, so that many threads may use one at a time; no call
 // allocates. Wiped at its end.
 class Aead {
+  struct Passkey {};
+
  public:
   enum class Means : std::uint8_t { fastest, library };
 
   // Nothing when the number is not supported or the key has the wrong size.
   static std::optional<Aead> make(AeadId id, std::span<const std::byte> key,
                                   Means means = Means::fastest) noexcept;
+  // For make() only.
+  Aead(Passkey, AeadId id, bool by_processor) noexcept : id_(id), by_processor_(by_processor) {}
   Aead(const Aead&) noexcept = default;
   Aead& operator=(const Aead&) noexcept = default;
   ~Aead() { wipe_object(schedule_); }
@@ -70,8 +74,6 @@ class Aead {
     siv_cmac_aes128_ctx siv_cmac;
     aes128_ctx gcm_siv;
   };
-
-  Aead(AeadId id, bool by_processor) noexcept : id_(id), by_processor_(by_processor) {}
 
   AeadId id_;
   bool by_processor_;  // AES-SIV
