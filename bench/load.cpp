@@ -67,7 +67,7 @@ class Load {
       } else {
         send_all_free(now);
       }
-      collect();
+      if (!collect() && options_.patient) rest();
       now = now_ns();
       if (now >= next_check_) forget_lost(now);
     }
@@ -128,14 +128,21 @@ class Load {
     return sent;
   }
 
-  void collect() {
+  static void rest() noexcept {
+    constexpr timespec kRest{.tv_sec = 0, .tv_nsec = 100'000};
+    ::nanosleep(&kRest, nullptr);
+  }
+
+  // False where nothing had come.
+  bool collect() {
     const auto replies = port_.receive();
-    if (replies.empty()) return;
+    if (replies.empty()) return false;
     const std::int64_t now = now_ns();
     for (const Reply& reply : replies) {
       const Fault fault = take(reply, now);
       if (fault != Fault::none) ++result_.all_faults[static_cast<std::size_t>(fault)];
     }
+    return true;
   }
 
   Fault take(const Reply& reply, std::int64_t now) {
@@ -174,7 +181,9 @@ class Load {
   // Waits for the last answers, which count for loss but not for the rate.
   void drain() {
     const std::int64_t until = now_ns() + lost_after_;
-    while (now_ns() < until && free_.size() < slots_.size()) collect();
+    while (now_ns() < until && free_.size() < slots_.size()) {
+      if (!collect() && options_.patient) rest();
+    }
     for (const Slot& slot : slots_) {
       if (slot.waiting && measured(slot.sent_ns)) ++result_.lost;
     }

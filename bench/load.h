@@ -18,6 +18,7 @@ struct LoadOptions {
   double warm_up_s = 0.2;
   double duration_s = 2;
   double lost_after_s = 0.25;
+  bool patient = false;  // sleeps where there is nothing to do, and leaves the processor to others
 };
 
 // Counted between the end of the warm-up and the end of the duration, except where it says "all".
@@ -47,7 +48,7 @@ struct LoadResult {
 // How many questions may be under way: as many slots the dialogue needs.
 std::uint32_t slots_of(const LoadOptions& options) noexcept;
 
-// Runs to its end; spins on the clock and on the port the whole time.
+// Runs to its end; spins on the clock and on the port the whole time, unless it is patient.
 LoadResult run_load(Port& port, Dialogue& dialogue, const LoadOptions& options);
 
 }  // namespace ntp::bench

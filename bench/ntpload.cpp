@@ -41,6 +41,7 @@ void declare(CLI::App& app, Arguments& to) {
   app.add_option("--duration", to.load.duration_s, "seconds of counting")->capture_default_str();
   app.add_option("--lost-after", to.load.lost_after_s, "seconds until a request counts as lost")
       ->capture_default_str();
+  app.add_flag("--patient", to.load.patient, "sleep between requests instead of spinning");
   app.add_option("--transport", to.transport, "udp, or packet (frames; needs CAP_NET_RAW)")
       ->check(CLI::IsMember({"udp", "packet"}));
   app.add_option("--interface", to.port.interface, "packet: device to send from");

@@ -48,6 +48,8 @@ def arguments():
     parser.add_argument("--growth", action="store_true", help="CPU and memory, 1 to 10^7 clients")
     parser.add_argument("--growth-to", type=int, default=10_000_000, help=argparse.SUPPRESS)
     parser.add_argument("--workers", action="store_true", help="two workers beside one")
+    parser.add_argument("--placeholders", action="store_true",
+                        help="NTS: many cookies asked for beside one")
     parser.add_argument("--only", action="store_true", help="only what the flags above ask for")
     parser.add_argument("--realtime", action="store_true",
                         help="SCHED_RR for all parts; steadier, but starves all other programs")
@@ -69,7 +71,7 @@ def build():
 def choose_servers(options, asked):
     chosen = []
     credentials = None
-    if asked != ["plain"]:
+    if asked != ["plain"] or options.placeholders:
         credentials = peers_of.Credentials(str(TOP / "build/release/ntp-server"), OUT)
     for text in options.server or [str(TOP / "build/release/ntp-server")]:
         name, _, program = text.rpartition("=")
@@ -219,6 +221,10 @@ def measure_all(options, result):
         if options.growth:
             compared = [peer for peer in peers if peer.is_ours or peer.name == base]
             result["growth"] = extras.growth(lab, compared, OUT, options, say)
+        if options.placeholders:
+            result["placeholders"] = extras.placeholders(
+                lab, [peer for peer in peers if peer.is_ours][0], Question("nts", credentials), OUT,
+                options, say)
         if options.workers:
             result["workers"] = extras.workers(lab, [peer for peer in peers if peer.is_ours][0],
                                                interleaved, options, say)
