@@ -17,7 +17,7 @@ inline constexpr std::size_t kNtpSize = 48;
 enum class Fault : std::uint8_t {
   none,
   stray,         // no request of ours is waiting for it, or it went to another client
-  length,        // not 48 octets
+  length,        // not that of a reply to what was asked
   mode,          // not a server's (4)
   version,       // not the version that was asked
   leap,          // the server says that it is not synchronised
@@ -25,11 +25,14 @@ enum class Fault : std::uint8_t {
   origin,        // does not echo our transmit timestamp
   stamps,        // rec or xmt missing, or xmt before rec
   from_address,  // not from the address and port that was asked
+  unique_id,     // NTS: not the request's
+  seal,          // no MAC or authenticator, or a wrong one
+  cookies,       // NTS: not as many as were asked for, or of another length
 };
-inline constexpr std::size_t kFaults = 10;
+inline constexpr std::size_t kFaults = 13;
 inline constexpr std::array<std::string_view, kFaults> kFaultNames{
-    "none", "stray",   "length", "mode",   "version",
-    "leap", "stratum", "origin", "stamps", "from_address"};
+    "none",   "stray",  "length",       "mode",      "version", "leap",   "stratum",
+    "origin", "stamps", "from_address", "unique_id", "seal",    "cookies"};
 
 inline std::uint64_t load_u64(const std::byte* at) noexcept {
   std::uint64_t value = 0;

@@ -9,6 +9,7 @@ from lab import SERVER_CPU, LabError, memory_kib, read
 TOLERATED_LOSS = 0.01
 LADDER_STEP = 1.06
 LADDER_START = 0.5     # of the rate of the closed loop
+GOAL_PLACEHOLDERS = 3
 FEW = 256              # clients of the growth's base: one alone would be above the limit of an address
 BUFFER_DEFAULT = "/proc/sys/net/core/rmem_default"
 BUFFER_LIMIT = "/proc/sys/net/core/rmem_max"
@@ -107,6 +108,29 @@ def growth_point(lab, peer, child, clients, windows):
         ratios.append(many["cpu_ns"] / few["cpu_ns"])
     return {"clients": clients, "asked": asked, "cpu_ratios": ratios,
             "memory": memory_kib(child.pid)}
+
+
+def placeholders(lab, ours, question, out, options, say):
+    """What the most cookies that a client may ask for cost, beside one, of the same process (A19)."""
+    most = 8
+    log = out / f"{ours.name}.log"
+    child = lab.start(ours.command, log, ours.environment)
+    ratios = []
+    try:
+        lab.wait_until_answering(child, log, ours.name)
+        session = question.options(lab)
+        for _ in range(options.rounds):
+            one, many = (lab.measure(child, "--duration", 0.5, "--warm-up", 0.1, *session,
+                                     "--placeholders", count) for count in (0, most))
+            if one["faults"] or many["faults"]:
+                raise LabError(f"wrong answers: {one['faults']} {many['faults']}")
+            ratios.append(many["cpu_ns"] / one["cpu_ns"])
+    finally:
+        lab.stop(child)
+    say(f"\nMode T: CPU time of a request with NTS and {most} placeholders / none: "
+        f"{report.spread_text(ratios)} (goal {GOAL_PLACEHOLDERS} at most; with 12 of our cookies a "
+        "request is over 1,500 octets and gets silence)")
+    return report.spread(ratios)
 
 
 def workers(lab, ours, interleaved, options, say):

@@ -33,10 +33,10 @@ std::uint16_t fold(std::uint32_t sum) noexcept {
 }
 
 void write_ip(const FramePlan& plan, const HostAddress& client, std::byte* ip) noexcept {
-  constexpr std::size_t kDatagram = kUdpSize + kNtpSize;
+  const std::size_t datagram = kUdpSize + plan.payload_size;
   if (plan.server.is_v4()) {
     ip[0] = std::byte{0x45};
-    store_u16(ip + 2, 20 + kDatagram);
+    store_u16(ip + 2, 20 + datagram);
     ip[6] = std::byte{0x40};  // do not fragment
     ip[8] = std::byte{64};
     ip[9] = kUdp;
@@ -45,7 +45,7 @@ void write_ip(const FramePlan& plan, const HostAddress& client, std::byte* ip) n
     store_u16(ip + 10, static_cast<std::uint16_t>(~fold(sum_words({ip, 20}))));
   } else {
     ip[0] = std::byte{0x60};
-    store_u16(ip + 4, kDatagram);
+    store_u16(ip + 4, datagram);
     ip[6] = kUdp;
     ip[7] = std::byte{64};
     std::ranges::copy(client.bytes(), ip + 8);
@@ -92,23 +92,24 @@ std::expected<Mac, std::string> parse_mac(const std::string& text) {
   return mac;
 }
 
-void write_frame(const FramePlan& plan, std::uint32_t client, std::uint64_t nonce,
+void write_frame(const FramePlan& plan, std::uint32_t client, std::span<const std::byte> payload,
                  std::span<std::byte, kMaxFrameSize> out) noexcept {
   const HostAddress source = plan.first_client.plus(client);
-  std::ranges::fill(out, std::byte{0});
+  std::ranges::fill(out.first(plan.udp_at() + kUdpSize), std::byte{0});
   std::ranges::copy(plan.to, out.begin());
   std::ranges::copy(plan.from, out.begin() + 6);
   store_u16(&out[12], plan.server.is_v4() ? kTypeV4 : kTypeV6);
   write_ip(plan, source, &out[kEthernetSize]);
 
   std::byte* udp = &out[plan.udp_at()];
-  constexpr std::size_t kDatagram = kUdpSize + kNtpSize;
+  const std::size_t datagram = kUdpSize + plan.payload_size;
   store_u16(udp, port_of_client(client));
   store_u16(udp + 2, plan.server_port);
-  store_u16(udp + 4, kDatagram);
+  store_u16(udp + 4, datagram);
   const std::uint32_t addresses = sum_words(plan.server.bytes(), sum_words(source.bytes()));
-  store_u16(udp + 6, fold(addresses + std::to_integer<std::uint32_t>(kUdp) + kDatagram));
-  write_request(std::span<std::byte, kNtpSize>(udp + kUdpSize, kNtpSize), plan.version, nonce);
+  store_u16(udp + 6, fold(addresses + std::to_integer<std::uint32_t>(kUdp) +
+                          static_cast<std::uint32_t>(datagram)));
+  std::ranges::copy(payload, udp + kUdpSize);
 }
 
 std::optional<ReplyFrame> read_frame(bool is_v4, std::span<const std::byte> frame) noexcept {

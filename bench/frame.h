@@ -9,13 +9,14 @@
 #include <span>
 #include <string>
 
+#include "dialogue.h"
 #include "exchange.h"
 
 namespace ntp::bench {
 
 inline constexpr std::size_t kEthernetSize = 14;
 inline constexpr std::size_t kUdpSize = 8;
-inline constexpr std::size_t kMaxFrameSize = kEthernetSize + 40 + kUdpSize + kNtpSize;
+inline constexpr std::size_t kMaxFrameSize = kEthernetSize + 40 + kUdpSize + kMaxRequest;
 
 using Mac = std::array<std::byte, 6>;
 
@@ -41,11 +42,11 @@ struct FramePlan {
   HostAddress server{};
   HostAddress first_client{};
   std::uint16_t server_port = 123;
-  unsigned version = 4;
+  std::size_t payload_size = kNtpSize;
 
   std::size_t ip_size() const noexcept { return server.is_v4() ? 20 : 40; }
   std::size_t udp_at() const noexcept { return kEthernetSize + ip_size(); }
-  std::size_t frame_size() const noexcept { return udp_at() + kUdpSize + kNtpSize; }
+  std::size_t frame_size() const noexcept { return udp_at() + kUdpSize + payload_size; }
 };
 
 // The source port of a client: always the same, spread over the unprivileged ones.
@@ -53,9 +54,10 @@ constexpr std::uint16_t port_of_client(std::uint32_t client) noexcept {
   return static_cast<std::uint16_t>(20000 + (client * std::uint64_t{2654435761}) % 40009);
 }
 
-// Writes a request's frame. The UDP checksum holds the pseudo-header's sum only: the kernel is told
-// to complete it (VIRTIO_NET_HDR_F_NEEDS_CSUM), which on a virtual link nobody has to do.
-void write_frame(const FramePlan& plan, std::uint32_t client, std::uint64_t nonce,
+// Writes a request's frame; payload.size() == plan.payload_size. The UDP checksum holds the
+// pseudo-header's sum only: the kernel is told to complete it (VIRTIO_NET_HDR_F_NEEDS_CSUM), which
+// on a virtual link nobody has to do.
+void write_frame(const FramePlan& plan, std::uint32_t client, std::span<const std::byte> payload,
                  std::span<std::byte, kMaxFrameSize> out) noexcept;
 
 struct ReplyFrame {

@@ -215,6 +215,10 @@ class Lab:
         if child in self.children:
             self.children.remove(child)
 
+    def in_server(self, *command):
+        """A short command beside the server; what it says."""
+        return self._in(self.server_ns, *command)
+
     def load(self, *options, clients=CLIENTS):
         """One run of the load generator: its JSON."""
         done = subprocess.run(

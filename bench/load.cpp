@@ -44,14 +44,13 @@ class ClientWalk {
 
 class Load {
  public:
-  Load(Port& port, const LoadOptions& options)
+  Load(Port& port, Dialogue& dialogue, const LoadOptions& options)
       : port_(port),
+        dialogue_(dialogue),
         options_(options),
         walk_(options.clients),
         lost_after_(in_ns(options.lost_after_s)) {
-    const bool open_loop = options.rate > 0;
-    slots_.resize(open_loop ? kSlotMask + 1
-                            : std::clamp<std::uint32_t>(options.outstanding, 1, kSlotMask + 1));
+    slots_.resize(slots_of(options));
     free_.reserve(slots_.size());
     for (std::size_t i = slots_.size(); i-- > 0;) free_.push_back(static_cast<std::uint32_t>(i));
   }
@@ -68,7 +67,7 @@ class Load {
       } else {
         send_all_free(now);
       }
-      collect();
+      if (!collect() && options_.patient) rest();
       now = now_ns();
       if (now >= next_check_) forget_lost(now);
     }
@@ -116,7 +115,7 @@ class Load {
       const std::uint64_t nonce = (++sequence_ * 0x9e3779b97f4a7c15 & ~kSlotMask) | index;
       const std::uint32_t client = walk_.next();
       slots_[index] = {.nonce = nonce, .sent_ns = now, .client = client, .waiting = true};
-      requests_[i] = {.client = client, .nonce = nonce};
+      requests_[i] = {.client = client, .payload = dialogue_.ask(index, nonce)};
     }
     const std::size_t sent = port_.send(std::span(requests_).first(count));
     for (std::size_t i = sent; i < count; ++i) slots_[free_[free_.size() - 1 - i]].waiting = false;
@@ -129,14 +128,21 @@ class Load {
     return sent;
   }
 
-  void collect() {
+  static void rest() noexcept {
+    constexpr timespec kRest{.tv_sec = 0, .tv_nsec = 100'000};
+    ::nanosleep(&kRest, nullptr);
+  }
+
+  // False where nothing had come.
+  bool collect() {
     const auto replies = port_.receive();
-    if (replies.empty()) return;
+    if (replies.empty()) return false;
     const std::int64_t now = now_ns();
     for (const Reply& reply : replies) {
       const Fault fault = take(reply, now);
       if (fault != Fault::none) ++result_.all_faults[static_cast<std::size_t>(fault)];
     }
+    return true;
   }
 
   Fault take(const Reply& reply, std::int64_t now) {
@@ -145,9 +151,8 @@ class Load {
     if (index >= slots_.size()) return Fault::stray;
     Slot& slot = slots_[index];
     if (!slot.waiting || slot.nonce != nonce || slot.client != reply.client) return Fault::stray;
-    const Fault fault = reply.from_server
-                            ? judge_reply(reply.payload, options_.version, nonce, options_.any_leap)
-                            : Fault::from_address;
+    const Fault fault =
+        reply.from_server ? dialogue_.judge(reply.payload, index, nonce) : Fault::from_address;
     release(index);
     if (fault != Fault::none) return fault;
     ++result_.all_replies;
@@ -176,13 +181,16 @@ class Load {
   // Waits for the last answers, which count for loss but not for the rate.
   void drain() {
     const std::int64_t until = now_ns() + lost_after_;
-    while (now_ns() < until && free_.size() < slots_.size()) collect();
+    while (now_ns() < until && free_.size() < slots_.size()) {
+      if (!collect() && options_.patient) rest();
+    }
     for (const Slot& slot : slots_) {
       if (slot.waiting && measured(slot.sent_ns)) ++result_.lost;
     }
   }
 
   Port& port_;
+  Dialogue& dialogue_;
   LoadOptions options_;
   ClientWalk walk_;
   std::int64_t lost_after_;
@@ -199,6 +207,13 @@ class Load {
 
 }  // namespace
 
-LoadResult run_load(Port& port, const LoadOptions& options) { return Load(port, options).run(); }
+std::uint32_t slots_of(const LoadOptions& options) noexcept {
+  constexpr auto kMost = static_cast<std::uint32_t>(kSlotMask + 1);
+  return options.rate > 0 ? kMost : std::clamp<std::uint32_t>(options.outstanding, 1, kMost);
+}
+
+LoadResult run_load(Port& port, Dialogue& dialogue, const LoadOptions& options) {
+  return Load(port, dialogue, options).run();
+}
 
 }  // namespace ntp::bench

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "dialogue.h"
 #include "exchange.h"
 #include "histogram.h"
 #include "port.h"
@@ -17,8 +18,7 @@ struct LoadOptions {
   double warm_up_s = 0.2;
   double duration_s = 2;
   double lost_after_s = 0.25;
-  unsigned version = 4;
-  bool any_leap = false;  // do not mind a server that says it is not synchronised
+  bool patient = false;  // sleeps where there is nothing to do, and leaves the processor to others
 };
 
 // Counted between the end of the warm-up and the end of the duration, except where it says "all".
@@ -45,7 +45,10 @@ struct LoadResult {
   }
 };
 
-// Runs to its end; spins on the clock and on the port the whole time.
-LoadResult run_load(Port& port, const LoadOptions& options);
+// How many questions may be under way: as many slots the dialogue needs.
+std::uint32_t slots_of(const LoadOptions& options) noexcept;
+
+// Runs to its end; spins on the clock and on the port the whole time, unless it is patient.
+LoadResult run_load(Port& port, Dialogue& dialogue, const LoadOptions& options);
 
 }  // namespace ntp::bench

@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <deque>
+#include <fstream>
 #include <functional>
 #include <set>
 #include <vector>
@@ -9,6 +12,11 @@
 #include "frame.h"
 #include "histogram.h"
 #include "load.h"
+#include "nts/authenticator.h"
+#include "nts/client_packet.h"
+#include "nts/cookie.h"
+#include "nts/field.h"
+#include "server/responder.h"
 
 namespace ntp::bench {
 namespace {
@@ -76,7 +84,7 @@ std::vector<std::byte> answer_frame(const FramePlan& plan, std::uint32_t client,
                                     std::span<const std::byte> payload) {
   FramePlan back = plan;
   std::array<std::byte, kMaxFrameSize> frame{};
-  write_frame(plan, client, 0, frame);
+  write_frame(plan, client, Packet{}, frame);
   std::vector<std::byte> bytes(frame.begin(), frame.begin() + static_cast<long>(back.frame_size()));
   const std::size_t size = plan.server.size;
   const std::size_t source = kEthernetSize + (plan.server.is_v4() ? 12 : 8);
@@ -114,7 +122,7 @@ TEST(Frame, TheHeaderChecksumOfIpv4IsRight) {
   const FramePlan plan = plan_for("10.99.0.2", "10.1.0.0");
   for (const std::uint32_t client : {0u, 77u, 65'535u, 9'999'999u}) {
     std::array<std::byte, kMaxFrameSize> frame{};
-    write_frame(plan, client, kNonce, frame);
+    write_frame(plan, client, Packet{}, frame);
     std::uint32_t sum = 0;
     for (std::size_t i = kEthernetSize; i < kEthernetSize + 20; i += 2) {
       sum += std::to_integer<std::uint32_t>(frame[i]) << 8 |
@@ -146,7 +154,7 @@ class FakePort final : public Port {
   std::size_t send(std::span<const Request> batch) override {
     for (const Request& request : batch) {
       clients.insert(request.client);
-      Packet packet = right_reply(4, request.nonce);
+      Packet packet = right_reply(4, load_u64(&request.payload[40]));
       if (answer(++requests, packet)) waiting_.push_back({packet, request.client});
     }
     return batch.size();
@@ -170,13 +178,18 @@ class FakePort final : public Port {
   std::vector<Reply> replies_{};
 };
 
+LoadResult load(Port& port, const LoadOptions& options) {
+  const auto dialogue = make_dialogue({.slots = slots_of(options)});
+  return run_load(port, **dialogue, options);
+}
+
 // Nothing is lost by a pause of the machine that runs the test.
 constexpr LoadOptions kShort{
     .clients = 100, .warm_up_s = 0.005, .duration_s = 0.05, .lost_after_s = 5};
 
 TEST(Load, AClosedLoopCountsEveryAnswerAndAsksAsEveryClient) {
   FakePort port;
-  const LoadResult result = run_load(port, kShort);
+  const LoadResult result = load(port, kShort);
   EXPECT_GT(result.replies, 0u);
   EXPECT_EQ(result.lost, 0u);
   EXPECT_EQ(result.faults(), 0u);
@@ -194,7 +207,7 @@ TEST(Load, EveryClientAsksOnceBeforeAnyAsksTwice) {
     repeated_early |= number <= 1000 && port.clients.size() != number;
     return true;
   };
-  run_load(port, options);
+  load(port, options);
   EXPECT_GE(port.requests, 1000u);
   EXPECT_FALSE(repeated_early);
 }
@@ -204,7 +217,7 @@ TEST(Load, AnOpenLoopKeepsItsRate) {
   LoadOptions options = kShort;
   options.rate = 20'000;
   options.duration_s = 0.2;
-  const LoadResult result = run_load(port, options);
+  const LoadResult result = load(port, options);
   EXPECT_NEAR(static_cast<double>(result.sent), 4000, 1000);
 }
 
@@ -214,7 +227,7 @@ TEST(Load, SilenceIsLossAndNotAReply) {
   LoadOptions options = kShort;
   options.rate = 50'000;
   options.lost_after_s = 0.3;
-  const LoadResult result = run_load(port, options);
+  const LoadResult result = load(port, options);
   EXPECT_NEAR(result.loss(), 0.1, 0.02);
 }
 
@@ -224,7 +237,7 @@ TEST(Load, WrongAnswersAreNotReplies) {
     packet[1] = std::byte{0};
     return true;
   };
-  const LoadResult result = run_load(port, kShort);
+  const LoadResult result = load(port, kShort);
   EXPECT_EQ(result.all_replies, 0u);
   EXPECT_GT(result.all_faults[static_cast<std::size_t>(Fault::stratum)], 0u);
 }
@@ -232,9 +245,134 @@ TEST(Load, WrongAnswersAreNotReplies) {
 TEST(Load, AReplyToAnotherClientIsAStray) {
   FakePort port;
   port.answers_another_client = true;
-  const LoadResult result = run_load(port, kShort);
+  const LoadResult result = load(port, kShort);
   EXPECT_EQ(result.all_replies, 0u);
   EXPECT_GT(result.all_faults[static_cast<std::size_t>(Fault::stray)], 0u);
+}
+
+// ---- Dialogues: every kind of wrong answer is seen ---------------------------------------------
+
+// Answers as the server does, in memory.
+class Answerer {
+ public:
+  Answerer() {
+    session.keys.c2s.assign(std::vector<std::byte>(32, std::byte{1}));
+    session.keys.s2c.assign(std::vector<std::byte>(32, std::byte{2}));
+    session.cookies.assign(3, std::vector<std::byte>(nts::cookie_size(session.keys.aead)));
+    for (auto& cookie : session.cookies) cookies_.current().seal(session.keys, random_, cookie);
+  }
+  std::vector<std::byte> answer(std::span<const std::byte> request) {
+    server::Seal seal;
+    server::Authentication by{
+        .secrets = {.symmetric = &keys_, .cookies = &cookies_}, .random = random_, .seal = seal};
+    const server::Arrival arrival{.payload = request,
+                                  .source = {.address = IpAddress::v4(192, 0, 2, 7), .port = 999},
+                                  .local = {.address = IpAddress::v4(192, 0, 2, 1), .port = 123}};
+    const wire::Header clock{.mode = wire::Mode::server, .stratum = 2, .refid = 1};
+    auto reply = respond(arrival, clock, {}, {5000}, nullptr, &by);
+    std::vector<std::byte> bytes(seal.size());
+    NoiseSource noise(1);
+    if (reply) server::seal(*reply, arrival, {6000}, noise, seal, bytes);
+    return bytes;
+  }
+
+  Session session;
+
+ private:
+  crypto::RandomStream random_{{}};
+  nts::CookieKeys cookies_{{.secret = std::vector<std::byte>(32, std::byte{3}), .epoch = 7}};
+  server::SymmetricKeys keys_ = server::parse_key_file(kKeyLine).keys;
+
+ public:
+  static constexpr const char* kKeyLine = "5 AES128 HEX:00112233445566778899aabbccddeeff\n";
+};
+
+class DialogueTest : public testing::Test {
+ protected:
+  std::unique_ptr<Dialogue> with_nts(std::uint32_t placeholders = 0, bool forged = false) {
+    std::ofstream(path_) << session_text(server_.session);
+    return std::move(
+        *make_dialogue({.slots = 4, .nts = path_, .placeholders = placeholders, .forged = forged}));
+  }
+  ~DialogueTest() override { std::remove(path_.c_str()); }
+
+  std::string path_ = testing::TempDir() + "session." + std::to_string(::getpid());
+  Answerer server_;
+};
+
+TEST_F(DialogueTest, WithNtsAsksAnewEachTimeAndTakesTheCookiesOfTheAnswers) {
+  std::set<std::vector<std::byte>> seen;
+  for (const std::uint32_t placeholders : {0u, 3u, 7u}) {
+    const auto dialogue = with_nts(placeholders);
+    for (std::uint64_t i = 0; i < 40; ++i) {
+      const auto slot = static_cast<std::uint32_t>(i % 4);
+      const auto request = dialogue->ask(slot, kNonce + i);
+      ASSERT_EQ(request.size(), dialogue->request_size());
+      EXPECT_TRUE(seen.emplace(request.begin() + 48, request.end()).second);
+      EXPECT_EQ(dialogue->judge(server_.answer(request), slot, kNonce + i), Fault::none);
+    }
+  }
+}
+
+TEST_F(DialogueTest, WithNtsSeesEveryChangedOctetOfAnAnswer) {
+  const auto dialogue = with_nts();
+  const auto good = server_.answer(dialogue->ask(1, kNonce));
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    auto bad = good;
+    bad[i] ^= std::byte{1};
+    EXPECT_NE(dialogue->judge(bad, 1, kNonce), Fault::none) << i;
+    EXPECT_NE(dialogue->judge(std::span(good).first(i), 1, kNonce), Fault::none) << i;
+  }
+  EXPECT_EQ(dialogue->judge(good, 2, kNonce), Fault::unique_id);
+  EXPECT_EQ(dialogue->judge(good, 1, kNonce + 1), Fault::origin);
+  EXPECT_EQ(dialogue->judge(good, 1, kNonce), Fault::none);
+}
+
+TEST_F(DialogueTest, ForgedCookiesAndAnswersWithoutAProofAreFaults) {
+  const auto dialogue = with_nts(0, true);
+  const auto answer = server_.answer(dialogue->ask(0, kNonce));
+  EXPECT_EQ(answer.size(), 84u);  // NTSN
+  EXPECT_EQ(dialogue->judge(answer, 0, kNonce), Fault::seal);
+}
+
+// A server that gives one cookie, whatever is asked: the request with placeholders is answered as
+// if it were one without.
+TEST_F(DialogueTest, WithNtsMissesCookiesThatWereAskedFor) {
+  const auto dialogue = with_nts(2);
+  const auto request = dialogue->ask(0, kNonce);
+  const std::size_t before = wire::kHeaderSize + nts::kFieldHeader + nts::kUniqueIdSize;
+  const auto seal = crypto::Aead::make(server_.session.keys.aead, server_.session.keys.s2c.view());
+  std::vector<std::byte> cookie(nts::kFieldHeader + server_.session.cookies[0].size());
+  nts::write_field(wire::kNtsCookie, server_.session.cookies[0], cookie);
+  auto answer = server_.answer(request);
+  answer.resize(before + nts::authenticator_size(seal->id(), cookie.size(), 0));
+  nts::write_authenticator(*seal, std::span(answer).first(before), std::vector<std::byte>(16),
+                           cookie, std::span(answer).subspan(before));
+  EXPECT_EQ(dialogue->judge(answer, 0, kNonce), Fault::cookies);
+}
+
+TEST_F(DialogueTest, WithAMacSeesEveryChangedOctetOfAnAnswer) {
+  const auto dialogue = std::move(
+      *make_dialogue({.slots = 1, .key = "5 AES128 HEX:00112233445566778899aabbccddeeff"}));
+  const auto good = server_.answer(dialogue->ask(0, kNonce));
+  ASSERT_EQ(good.size(), 68u);
+  EXPECT_EQ(dialogue->judge(good, 0, kNonce), Fault::none);
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    auto bad = good;
+    bad[i] ^= std::byte{1};
+    EXPECT_EQ(dialogue->judge(bad, 0, kNonce), Fault::seal) << i;
+  }
+  EXPECT_EQ(dialogue->judge(std::span(good).first(48), 0, kNonce), Fault::length);
+}
+
+TEST(Session, IsReadBackAndRefusedWhereItLacksAnything) {
+  const Answerer server;
+  const auto again = parse_session(session_text(server.session));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->keys, server.session.keys);
+  EXPECT_EQ(again->cookies, server.session.cookies);
+  EXPECT_FALSE(parse_session(""));
+  EXPECT_FALSE(parse_session("aead 15\nc2s 00\ns2c 00\ncookie 00\n"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <vector>
 
+#include "nts/client_packet.h"
 #include "server/responder.h"
 
 namespace {
@@ -107,6 +108,75 @@ void answer_within_limits(benchmark::State& state) {
   }
 }
 BENCHMARK(answer_within_limits);
+
+// With NTS: everything from the octets of a request to those of the reply, with so many
+// placeholders (A19: twelve of them, as eight, at most three times what none cost).
+class NtsClient {
+ public:
+  explicit NtsClient(std::size_t placeholders) : bytes_(wire::kMaxPacketSize) {
+    keys_.c2s.assign(std::array<std::byte, 32>{std::byte{1}});
+    keys_.s2c.assign(std::array<std::byte, 32>{std::byte{2}});
+    std::array<std::byte, nts::kMaxCookieSize> cookie;
+    keys.current().seal(keys_, random, cookie);
+    bytes_.resize(nts::write_question({.header = {.xmt = {0x0123456789abcdef}},
+                                       .unique_id = nts::UniqueId{},
+                                       .cookie = cookie,
+                                       .placeholders = placeholders},
+                                      keys_, random, bytes_));
+  }
+  std::span<std::byte> request() noexcept { return bytes_; }
+
+  crypto::RandomStream random{{}};
+  nts::CookieKeys keys{{.secret = kSecret, .epoch = 20'000}};
+
+ private:
+  static constexpr std::array<std::byte, nts::kMinSecretSize> kSecret{std::byte{7}};
+  nts::SessionKeys keys_{};
+  std::vector<std::byte> bytes_;
+};
+
+void answer_nts(benchmark::State& state) {
+  NtsClient client(static_cast<std::size_t>(state.range(0)));
+  const Arrival arrival = arrival_of(client.request());
+  const wire::Header clock = describe_clock(synchronised(), kNow);
+  NoiseSource noise(1);
+  Seal by;
+  Authentication authentication{
+      .secrets = {.cookies = &client.keys}, .random = client.random, .seal = by};
+  std::array<std::byte, nts::kMaxReply> out;
+  for (auto _ : state) {
+    auto reply = respond(arrival, clock, {}, kRec, nullptr, &authentication);
+    if (!reply || by.kind() != Seal::Kind::nts) {
+      state.SkipWithError("a good request was not proven");
+      break;
+    }
+    seal(*reply, arrival, kXmt, noise, by, std::span(out).first(by.size()));
+    benchmark::DoNotOptimize(out);
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(answer_nts)->Arg(0)->Arg(7)->Arg(8)->Arg(12);
+
+// A cookie that is random octets: opened in vain, answered with NTSN.
+void refuse_nts(benchmark::State& state) {
+  NtsClient client(0);
+  const auto cookie = client.request().subspan(wire::kHeaderSize + 36 + 8, 96);
+  client.random.fill(cookie);
+  const Arrival arrival = arrival_of(client.request());
+  const wire::Header clock = describe_clock(synchronised(), kNow);
+  Seal by;
+  Authentication authentication{
+      .secrets = {.cookies = &client.keys}, .random = client.random, .seal = by};
+  for (auto _ : state) {
+    const auto reply = respond(arrival, clock, {}, kRec, nullptr, &authentication);
+    if (!reply || by.kind() != Seal::Kind::nts_nak) {
+      state.SkipWithError("a forged request was not refused");
+      break;
+    }
+    benchmark::DoNotOptimize(reply);
+  }
+}
+BENCHMARK(refuse_nts);
 
 // What a flood of replies, which nobody may answer, costs.
 void drop_a_reply(benchmark::State& state) {

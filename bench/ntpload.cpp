@@ -18,6 +18,7 @@ using namespace ntp::bench;
 struct Arguments {
   PortOptions port{};
   LoadOptions load{};
+  DialogueOptions dialogue{};
   std::string transport = "udp";
   bool json = false;
 };
@@ -25,7 +26,8 @@ struct Arguments {
 void declare(CLI::App& app, Arguments& to) {
   app.add_option("server", to.port.server, "numeric address of the server")->required();
   app.add_option("--port", to.port.port, "UDP port")->capture_default_str();
-  app.add_option("--ntp-version", to.port.version, "version to ask with")->check(CLI::Range(1, 4));
+  app.add_option("--ntp-version", to.dialogue.version, "version to ask with")
+      ->check(CLI::Range(1, 4));
   app.add_option("--source", to.port.source,
                  "first of the clients' addresses (the rest follow it)");
   app.add_option("--clients", to.port.clients, "distinct client addresses")
@@ -39,12 +41,19 @@ void declare(CLI::App& app, Arguments& to) {
   app.add_option("--duration", to.load.duration_s, "seconds of counting")->capture_default_str();
   app.add_option("--lost-after", to.load.lost_after_s, "seconds until a request counts as lost")
       ->capture_default_str();
+  app.add_flag("--patient", to.load.patient, "sleep between requests instead of spinning");
   app.add_option("--transport", to.transport, "udp, or packet (frames; needs CAP_NET_RAW)")
       ->check(CLI::IsMember({"udp", "packet"}));
   app.add_option("--interface", to.port.interface, "packet: device to send from");
   app.add_option("--to-mac", to.port.next_hop_mac, "packet: MAC address of the server or gateway");
   app.add_option("--from-mac", to.port.source_mac, "packet: MAC address that the replies go to");
-  app.add_flag("--any-leap", to.load.any_leap, "accept replies of an unsynchronised server");
+  app.add_flag("--any-leap", to.dialogue.any_leap, "accept replies of an unsynchronised server");
+  app.add_option("--key", to.dialogue.key,
+                 "ask with the MAC of this key, a line of chrony's key file: 'ID TYPE KEY'");
+  app.add_option("--nts", to.dialogue.nts, "ask with NTS; a file that nts_session has written");
+  app.add_option("--placeholders", to.dialogue.placeholders, "NTS: further cookies to ask for")
+      ->check(CLI::Range(0u, 12u));
+  app.add_flag("--forged", to.dialogue.forged, "NTS: with random octets instead of cookies");
   app.add_flag("--json", to.json, "one JSON object instead of text");
 }
 
@@ -111,14 +120,20 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   arguments.load.clients = arguments.port.clients;
-  arguments.load.version = arguments.port.version;
+  arguments.dialogue.slots = slots_of(arguments.load);
+  const auto dialogue = make_dialogue(arguments.dialogue);
+  if (!dialogue) {
+    std::fprintf(stderr, "ntpload: %s\n", dialogue.error().c_str());
+    return 2;
+  }
+  arguments.port.request_size = (*dialogue)->request_size();
   auto port = arguments.transport == "packet" ? open_packet_port(arguments.port)
                                               : open_udp_port(arguments.port);
   if (!port) {
     std::fprintf(stderr, "ntpload: %s\n", port.error().c_str());
     return 77;
   }
-  const auto result = std::make_unique<LoadResult>(run_load(**port, arguments.load));
+  const auto result = std::make_unique<LoadResult>(run_load(**port, **dialogue, arguments.load));
   const auto report = as_json(arguments, *result);
   if (arguments.json) {
     std::printf("%s\n", report.dump().c_str());

@@ -19,10 +19,18 @@
 namespace ntp::bench {
 namespace {
 
-constexpr unsigned kSlotSize = 256;  // a frame's header of the kernel's and the frame
+constexpr unsigned kSlotSize = 256;  // a frame's header of the kernel's and the frame; of plain NTP
+constexpr unsigned kLargestSlot = 2048;
 constexpr unsigned kBlockSize = 1 << 20;
 constexpr unsigned kBlocks = 8;
-constexpr unsigned kRingSlots = kBlocks * (kBlockSize / kSlotSize);
+
+// No reply is longer than its request. Smaller slots are kinder to the cache.
+unsigned slot_size(const FramePlan& plan) noexcept {
+  constexpr std::size_t kHeaders = 128;
+  unsigned size = kSlotSize;
+  while (size < plan.frame_size() + kHeaders && size < kLargestSlot) size *= 2;
+  return size;
+}
 
 // struct virtio_net_hdr, whose header in linux/ is not C++ (a field is called "class").
 struct VirtioHeader {
@@ -41,7 +49,11 @@ std::unexpected<std::string> failed(const char* what) {
 
 class PacketPort final : public Port {
  public:
-  PacketPort(const FramePlan& plan, std::uint32_t clients) : plan_(plan), clients_(clients) {
+  PacketPort(const FramePlan& plan, std::uint32_t clients)
+      : plan_(plan),
+        clients_(clients),
+        slot_size_(slot_size(plan)),
+        ring_slots_(kBlocks * (kBlockSize / slot_size_)) {
     for (std::size_t i = 0; i < kMaxBatch; ++i) {
       Outgoing& out = outgoing_[i];
       // All in the linear part, as a driver's small frame is, and the checksum left to "hardware".
@@ -72,7 +84,7 @@ class PacketPort final : public Port {
   std::size_t send(std::span<const Request> requests) override {
     const std::size_t count = std::min(requests.size(), kMaxBatch);
     for (std::size_t i = 0; i < count; ++i) {
-      write_frame(plan_, requests[i].client, requests[i].nonce, outgoing_[i].frame);
+      write_frame(plan_, requests[i].client, requests[i].payload, outgoing_[i].frame);
     }
     const int sent = ::sendmmsg(out_, messages_.data(), static_cast<unsigned>(count), MSG_DONTWAIT);
     return sent < 0 ? 0 : static_cast<std::size_t>(sent);
@@ -87,7 +99,7 @@ class PacketPort final : public Port {
           0) {
         break;
       }
-      next_ = (next_ + 1) % kRingSlots;
+      next_ = (next_ + 1) % ring_slots_;
       ++taken_;
       const auto* frame = reinterpret_cast<const std::byte*>(header) + header->tp_mac;
       const auto read = read_frame(plan_.server.is_v4(), {frame, header->tp_snaplen});
@@ -136,8 +148,8 @@ class PacketPort final : public Port {
     tpacket_req request{};
     request.tp_block_size = kBlockSize;
     request.tp_block_nr = kBlocks;
-    request.tp_frame_size = kSlotSize;
-    request.tp_frame_nr = kRingSlots;
+    request.tp_frame_size = slot_size_;
+    request.tp_frame_nr = ring_slots_;
     if (::setsockopt(in_, SOL_PACKET, PACKET_RX_RING, &request, sizeof request) != 0) {
       return failed("PACKET_RX_RING");
     }
@@ -153,13 +165,13 @@ class PacketPort final : public Port {
   }
 
   tpacket2_hdr* slot(unsigned index) noexcept {
-    return reinterpret_cast<tpacket2_hdr*>(ring_ + std::size_t{index} * kSlotSize);
+    return reinterpret_cast<tpacket2_hdr*>(ring_ + std::size_t{index} * slot_size_);
   }
 
   // Gives the slots of the last receive() back to the kernel.
   void release_read() noexcept {
     for (; taken_ > 0; --taken_) {
-      auto* header = slot((next_ + kRingSlots - taken_) % kRingSlots);
+      auto* header = slot((next_ + ring_slots_ - taken_) % ring_slots_);
       std::atomic_ref(header->tp_status).store(TP_STATUS_KERNEL, std::memory_order_release);
     }
     ready_ = 0;
@@ -167,6 +179,8 @@ class PacketPort final : public Port {
 
   FramePlan plan_;
   std::uint32_t clients_;
+  unsigned slot_size_;
+  unsigned ring_slots_;
   int out_ = -1;
   int in_ = -1;
   std::byte* ring_ = nullptr;
@@ -182,7 +196,7 @@ class PacketPort final : public Port {
 }  // namespace
 
 std::expected<std::unique_ptr<Port>, std::string> open_packet_port(const PortOptions& options) {
-  FramePlan plan{.server_port = options.port, .version = options.version};
+  FramePlan plan{.server_port = options.port, .payload_size = options.request_size};
   const auto server = parse_host(options.server);
   if (!server) return std::unexpected(server.error());
   const auto source = parse_host(options.source);

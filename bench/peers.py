@@ -1,7 +1,10 @@
 """The servers that are measured: how each is started so that it answers everybody."""
 
 import dataclasses
+import os
 import pathlib
+import secrets
+import subprocess
 
 from lab import LabError
 from packages import Release, under_own_loader
@@ -14,6 +17,17 @@ cmdport 0
 bindcmdaddress /
 pidfile {scratch}/{name}.pid
 """
+
+CHRONY_KEYS = """ntsservercert {tls}/server.crt
+ntsserverkey {tls}/server.key
+ntsdumpdir {tls}
+keyfile {keys}
+"""
+
+# Symmetric keys that every server has, by the name of what is asked; lines of chrony's key file.
+KEYS = {"aes128": f"1 AES128 HEX:{secrets.token_hex(16)}",
+        "sha1": f"2 SHA1 HEX:{secrets.token_hex(20)}",
+        "sha256": f"3 SHA256 HEX:{secrets.token_hex(32)}"}
 
 NTPD_RS = """[observability]
 log-level = "warn"
@@ -43,11 +57,35 @@ class Peer:
     load_options: tuple = ()
 
 
-def ours(program, name="ntp-server", arguments=("--threads", "1")):
+class Credentials:
+    """What servers need to answer with NTS and with symmetric keys: an authority of `ntp-server ca`."""
+
+    def __init__(self, program, scratch):
+        self.tls = pathlib.Path(scratch, "tls").resolve()
+        self.keys = pathlib.Path(scratch, "ntp.keys").resolve()
+        self.authority = str(self.tls / "ca.crt")
+        if not (self.tls / "server.crt").exists():
+            done = subprocess.run([program, "ca", "init", "--dir", str(self.tls), "127.0.0.1", "::1"],
+                                  capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise LabError(f"{program} makes no authority for NTS: {done.stderr.strip()}")
+        self.keys.write_text("".join(f"{line}\n" for line in KEYS.values()), encoding="ascii")
+        self.keys.chmod(0o600)
+        for path in (self.tls, *self.tls.iterdir(), self.keys):
+            os.chown(path, 0, 0)  # all servers run as root, without capabilities
+
+    def environment(self):
+        return {"NTP_SERVER_NTS_CERTIFICATE": str(self.tls / "server.crt"),
+                "NTP_SERVER_NTS_KEY": str(self.tls / "server.key"),
+                "NTP_SERVER_SERVER_KEYS_FILE": str(self.keys), "NTP_SERVER_SERVER_USER": "0:0"}
+
+
+def ours(program, name="ntp-server", arguments=("--threads", "1"), credentials=None):
     if not pathlib.Path(program).exists():
         raise LabError(f"{program} does not exist")
     return Peer(name, "", [*WITHOUT_CLOCK, str(pathlib.Path(program).resolve()), "run",
-                           "--log-level", "warning", *arguments], is_ours=True)
+                           "--log-level", "warning", *arguments],
+                credentials.environment() if credentials else {}, is_ours=True)
 
 
 def _configured(scratch, name, text, **values):
@@ -56,10 +94,14 @@ def _configured(scratch, name, text, **values):
     return str(path)
 
 
-def chrony(release, cache, scratch, name):
+def chrony(release, cache, scratch, name, credentials=None):
     source = Release(release, cache)
     tree = source.tree("chrony")
-    config = _configured(scratch, name, CHRONY)
+    if credentials:
+        config = _configured(scratch, name, CHRONY + CHRONY_KEYS, tls=credentials.tls,
+                             keys=credentials.keys)
+    else:
+        config = _configured(scratch, name, CHRONY)
     return Peer(name, source.version("chrony"),
                 [*WITHOUT_CLOCK, *under_own_loader(tree, "usr/sbin/chronyd"), "-x", "-n", "-u",
                  "root", "-f", config])
@@ -87,11 +129,11 @@ def ntpsec(cache, scratch, _):
 OTHERS = {"ntpd-rs": ntpd_rs, "ntpsec": ntpsec}
 
 
-def collect(chosen, cache, scratch, ipv6, say):
+def collect(chosen, cache, scratch, ipv6, say, credentials=None):
     """The peers that can be had, chrony's newest first; `say` gets a line for each that cannot."""
     found = []
-    wanted = [("chrony-4.6", lambda: chrony("trixie", cache, scratch, "chrony-4.6")),
-              ("chrony-4.3", lambda: chrony("bookworm", cache, scratch, "chrony-4.3"))]
+    wanted = [("chrony-4.6", lambda: chrony("trixie", cache, scratch, "chrony-4.6", credentials)),
+              ("chrony-4.3", lambda: chrony("bookworm", cache, scratch, "chrony-4.3", credentials))]
     wanted += [(name, lambda make=OTHERS[name]: make(cache, scratch, ipv6)) for name in chosen]
     for name, make in wanted:
         try:

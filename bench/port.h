@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "dialogue.h"
 #include "exchange.h"
 
 namespace ntp::bench {
@@ -15,7 +16,7 @@ inline constexpr std::size_t kMaxBatch = 64;
 
 struct Request {
   std::uint32_t client = 0;  // which of the distinct clients asks
-  std::uint64_t nonce = 0;
+  std::span<const std::byte> payload{};
 };
 
 // One thing that came back. `payload` is borrowed until the next receive().
@@ -43,7 +44,7 @@ struct PortOptions {
   std::string next_hop_mac{};  // packet transport: where frames go
   std::string source_mac{};    // packet transport: whence; replies go there
   std::uint32_t clients = 1;
-  unsigned version = 4;
+  std::size_t request_size = kNtpSize;  // of every payload
 };
 
 // Frames made by hand and read from a memory-mapped ring. It costs the machine so little that the

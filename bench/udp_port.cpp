@@ -14,7 +14,7 @@
 namespace ntp::bench {
 namespace {
 
-constexpr std::size_t kBufferSize = 512;
+constexpr std::size_t kBufferSize = 1536;
 constexpr std::size_t kControlSize = 64;
 
 std::unexpected<std::string> failed(const char* what) {
@@ -70,7 +70,7 @@ class UdpPort final : public Port {
   std::size_t send(std::span<const Request> requests) override {
     const std::size_t count = std::min(requests.size(), kMaxBatch);
     for (std::size_t i = 0; i < count; ++i) {
-      write_request(requests_[i], options_.version, requests[i].nonce);
+      std::ranges::copy(requests[i].payload, requests_[i].begin());
       if (!options_.source.empty()) choose_source(i, requests[i].client);
     }
     const int sent = ::sendmmsg(fd_, sending_.data(), static_cast<unsigned>(count), MSG_DONTWAIT);
@@ -113,7 +113,7 @@ class UdpPort final : public Port {
 
   void prepare_messages() noexcept {
     for (std::size_t i = 0; i < kMaxBatch; ++i) {
-      vectors_out_[i] = {.iov_base = requests_[i].data(), .iov_len = kNtpSize};
+      vectors_out_[i] = {.iov_base = requests_[i].data(), .iov_len = options_.request_size};
       vectors_in_[i] = {.iov_base = buffers_[i].data(), .iov_len = kBufferSize};
       msghdr& out = sending_[i].msg_hdr;
       out.msg_name = &destination_;
@@ -169,7 +169,7 @@ class UdpPort final : public Port {
   socklen_t destination_size_ = 0;
   std::size_t compared_ = 0;  // octets of a source's name that must equal the destination's
   std::array<Reply, kMaxBatch> replies_{};
-  std::array<std::array<std::byte, kNtpSize>, kMaxBatch> requests_{};
+  std::array<std::array<std::byte, kMaxRequest>, kMaxBatch> requests_{};
   std::array<std::array<std::byte, kBufferSize>, kMaxBatch> buffers_{};
   alignas(cmsghdr) std::array<std::array<std::byte, kControlSize>, kMaxBatch> control_out_{};
   alignas(cmsghdr) std::array<std::array<std::byte, kControlSize>, kMaxBatch> control_in_{};

@@ -37,21 +37,30 @@ bool is_nonce_size(AeadId id, std::size_t size) noexcept {
   return id == AeadId::aes_128_gcm_siv ? size == 12 : size >= SIV_MIN_NONCE_SIZE;
 }
 
-std::optional<Aead> Aead::make(AeadId id, std::span<const std::byte> key) noexcept {
+std::optional<Aead> Aead::make(AeadId id, std::span<const std::byte> key, Means means) noexcept {
   if (!is_supported(id) || key.size() != key_size(id)) return std::nullopt;
-  Aead aead(id);
-  if (id == AeadId::aes_siv_cmac_256) {
+  const bool is_siv = id == AeadId::aes_siv_cmac_256;
+  // In its place: a schedule is too large to be carried about.
+  std::optional<Aead> made;
+  Aead& aead =
+      made.emplace(Passkey{}, id, is_siv && means == Means::fastest && has_aes_instructions());
+  if (aead.by_processor_) {
+    siv_set_key(aead.schedule_.siv, key.first<kMaxAeadKeySize>());
+  } else if (is_siv) {
     siv_cmac_aes128_set_key(&aead.schedule_.siv_cmac, raw(key));
   } else {
     aes128_set_encrypt_key(&aead.schedule_.gcm_siv, raw(key));
   }
-  return aead;
+  return made;
 }
 
 void Aead::seal(std::span<const std::byte> nonce, std::span<const std::byte> associated,
                 std::span<const std::byte> plaintext, std::span<std::byte> out) const noexcept {
   NTP_CHECK(is_nonce_size(id_, nonce.size()));
   NTP_CHECK(out.size() == plaintext.size() + kAeadTagSize);
+  if (by_processor_) {
+    return siv_seal(schedule_.siv, nonce, associated, plaintext, out);
+  }
   if (id_ == AeadId::aes_siv_cmac_256) {
     siv_cmac_aes128_encrypt_message(&schedule_.siv_cmac, nonce.size(), raw(nonce),
                                     associated.size(), some(associated), out.size(), raw(out),
@@ -73,7 +82,9 @@ bool Aead::open(std::span<const std::byte> nonce, std::span<const std::byte> ass
   std::uint8_t nowhere[1];
   std::uint8_t* const to = out.empty() ? nowhere : raw(out);
   int good = 0;
-  if (id_ == AeadId::aes_siv_cmac_256) {
+  if (by_processor_) {
+    good = siv_open(schedule_.siv, nonce, associated, sealed, out) ? 1 : 0;
+  } else if (id_ == AeadId::aes_siv_cmac_256) {
     good = siv_cmac_aes128_decrypt_message(&schedule_.siv_cmac, nonce.size(), raw(nonce),
                                            associated.size(), some(associated), out.size(), to,
                                            raw(sealed));

@@ -1,6 +1,7 @@
 // Authenticated encryption for NTS (RFC 5116), by the numbers of the IANA registry of AEADs.
 //
-// Nettle computes it. AES-128-GCM-SIV is there when nettle has it (3.9, Debian 13).
+// AES-SIV is computed by crypto/aes_siv.h where the processor can, all else by nettle.
+// AES-128-GCM-SIV is there when nettle has it (3.9, Debian 13).
 #pragma once
 
 #include <nettle/aes.h>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <span>
 
+#include "crypto/aes_siv.h"
 #include "crypto/secret.h"
 
 namespace ntp::crypto {
@@ -37,9 +39,16 @@ using AeadKey = SecretBytes<kMaxAeadKeySize>;
 // One key with its schedule. Immutable, so that many threads may use one at a time; no call
 // allocates. Wiped at its end.
 class Aead {
+  struct Passkey {};
+
  public:
+  enum class Means : std::uint8_t { fastest, library };
+
   // Nothing when the number is not supported or the key has the wrong size.
-  static std::optional<Aead> make(AeadId id, std::span<const std::byte> key) noexcept;
+  static std::optional<Aead> make(AeadId id, std::span<const std::byte> key,
+                                  Means means = Means::fastest) noexcept;
+  // For make() only.
+  Aead(Passkey, AeadId id, bool by_processor) noexcept : id_(id), by_processor_(by_processor) {}
   Aead(const Aead&) noexcept = default;
   Aead& operator=(const Aead&) noexcept = default;
   ~Aead() { wipe_object(schedule_); }
@@ -59,15 +68,15 @@ class Aead {
                           std::span<std::byte> out) const noexcept;
 
  private:
-  // Plain data in both cases: may be wiped as octets.
+  // Plain data in all cases: may be wiped as octets.
   union Schedule {
+    SivSchedule siv;
     siv_cmac_aes128_ctx siv_cmac;
     aes128_ctx gcm_siv;
   };
 
-  explicit Aead(AeadId id) noexcept : id_(id), schedule_{} {}
-
   AeadId id_;
+  bool by_processor_;  // AES-SIV
   Schedule schedule_;
 };
 

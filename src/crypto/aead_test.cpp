@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "base/random.h"
 #include "crypto/hex_test.h"
 #include "crypto/mac.h"
 #include "crypto/octets.h"
@@ -104,9 +105,14 @@ TEST(SivReference, GivesTheVectorsOfRfc5297) {
             "dba77ceb094fa663b7a3f748ba8af829ea64ad544a272e9c485b62a3fd5c0d");  // A.2
 }
 
-TEST(AesSivCmac256, IsRfc5297ForAllSizesWithNothingToEncryptFirst) {
+// By the processor's instructions where it has them, and by the library.
+class AesSivCmac256 : public testing::TestWithParam<Aead::Means> {};
+INSTANTIATE_TEST_SUITE_P(ByBothMeans, AesSivCmac256,
+                         testing::Values(Aead::Means::fastest, Aead::Means::library));
+
+TEST_P(AesSivCmac256, IsRfc5297ForAllSizesWithNothingToEncryptFirst) {
   const Bytes key = counted(32, 1);
-  const auto aead = Aead::make(AeadId::aes_siv_cmac_256, key);
+  const auto aead = Aead::make(AeadId::aes_siv_cmac_256, key, GetParam());
   ASSERT_TRUE(aead);
   for (std::size_t size = 0; size <= 70; ++size) {
     for (const std::size_t associated_size : {0u, 1u, 15u, 16u, 17u, 48u, 200u}) {
@@ -122,6 +128,31 @@ TEST(AesSivCmac256, IsRfc5297ForAllSizesWithNothingToEncryptFirst) {
         ASSERT_EQ(opened, plaintext);
       }
     }
+  }
+}
+
+// Keys, sizes and octets at random; the carries of the doublings and the counter's wrap-around
+// among them.
+TEST(AesSiv, BothMeansGiveTheSameForRandomKeysAndSizes) {
+  if (!has_aes_instructions()) GTEST_SKIP() << "the processor has no AES instructions";
+  NoiseSource noise(20'260'000);
+  const auto random = [&](std::size_t size) {
+    Bytes bytes(size);
+    for (auto& octet : bytes) octet = static_cast<std::byte>(noise.next());
+    return bytes;
+  };
+  for (int i = 0; i < 20'000; ++i) {
+    const Bytes key = random(32);
+    const Bytes nonce = random(1 + noise.next() % 40);
+    const Bytes associated = random(noise.next() % 300);
+    const Bytes plaintext = random(noise.next() % (i % 100 == 0 ? 1300 : 130));
+    const auto fast = Aead::make(AeadId::aes_siv_cmac_256, key);
+    const auto slow = Aead::make(AeadId::aes_siv_cmac_256, key, Aead::Means::library);
+    const Bytes good = sealed(*slow, nonce, associated, plaintext);
+    ASSERT_EQ(to_hex(sealed(*fast, nonce, associated, plaintext)), to_hex(good)) << i;
+    Bytes opened(plaintext.size());
+    ASSERT_TRUE(fast->open(nonce, associated, good, opened));
+    ASSERT_EQ(opened, plaintext);
   }
 }
 

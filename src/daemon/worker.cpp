@@ -14,9 +14,6 @@
 namespace ntp::daemon {
 namespace {
 
-// Replies that share one reading of the clock: the last of them leaves some microseconds after it,
-// while more calls of sendmmsg would cost every reply.
-constexpr std::size_t kRepliesPerStamp = 16;
 constexpr std::chrono::milliseconds kLongestDrain{200};
 constexpr int kTurn = 1;  // batches in one turn of the loop
 constexpr int kPauseAfterFailure_ms = 10;
@@ -116,7 +113,7 @@ std::size_t Worker::serve(bool wait) noexcept {
     return 0;
   }
   begin_with_keys();
-  dispatch(plan(count));
+  answer(count);
   end_with_keys();
   return count;
 }
@@ -152,9 +149,10 @@ void Worker::begin_with_keys() noexcept {
   secrets_ = keys != nullptr ? keys->secrets : server::Secrets{};
 }
 
-// Decides about every datagram of the batch. State and policy are read after the receive, so that
-// a reply never tells of a clock that is older than the request.
-std::size_t Worker::plan(std::size_t count) noexcept {
+// Decides about every datagram of the batch, and sends the replies whenever there are as many as
+// one reading of the clock is for. State and policy are read after the receive, so that a reply
+// never tells of a clock that is older than the request.
+void Worker::answer(std::size_t count) noexcept {
   const Instant read = os::now();
   const RawTime now = read.raw;
   counters_.heartbeat_ns.store(now.time_since_epoch().count(), std::memory_order_relaxed);
@@ -171,35 +169,43 @@ std::size_t Worker::plan(std::size_t count) noexcept {
   if (server::slept(os::boot_lead() - state.boot_lead, now - state.at)) state = {};
   timescale_.begin(state, read);
   const wire::Header clock = server::describe_clock(state, now);
-  std::size_t pending = 0;
   if (count > 1) {
     for (std::size_t slot = 0; slot < count; ++slot)
       rate_.prefetch(batch_.arrival(slot).source.address);
   }
+  std::size_t pending = 0;
   for (std::size_t slot = 0; slot < count; ++slot) {
-    const auto arrived = arrival_time(slot);
-    server::Authentication authentication{
-        .secrets = secrets_, .random = random_, .seal = seals_[slot]};
-    const auto reply =
-        server::respond(batch_.arrival(slot), clock, policy_, arrived.at, &rate_, &authentication);
-    if (!reply) {
-      counters_.drops[static_cast<std::size_t>(reply.error())].add(1);
-      seals_[slot].forget();
-      continue;
-    }
-    if (reply->org.bits == policy_.probe_xmt && policy_.probe_xmt != 0) {
-      counters_.probe_seen.store(policy_.probe_xmt, std::memory_order_release);
-    }
-    counters_.versions[reply->version].add(1);
-    count_seal(seals_[slot]);
-    pending_[pending++] = {.slot = slot,
-                           .reply = *reply,
-                           .timed = arrived.origin == server::Timescale::Origin::kernel};
+    if (!plan(slot, clock, pending_[pending])) continue;
+    if (++pending < kRepliesPerStamp) continue;
+    dispatch(pending);
+    pending = 0;
   }
+  if (pending > 0) dispatch(pending);
   counters_.leaked.set(rate_.leaked());
   policy_.access = nullptr;
   planning_.store(false, std::memory_order_release);
-  return pending;
+}
+
+// False where there is no reply.
+bool Worker::plan(std::size_t slot, const wire::Header& clock, Pending& to) noexcept {
+  const auto arrived = arrival_time(slot);
+  server::Authentication authentication{.secrets = secrets_, .random = random_, .seal = to.seal};
+  const auto reply =
+      server::respond(batch_.arrival(slot), clock, policy_, arrived.at, &rate_, &authentication);
+  if (!reply) {
+    counters_.drops[static_cast<std::size_t>(reply.error())].add(1);
+    to.seal.forget();
+    return false;
+  }
+  if (reply->org.bits == policy_.probe_xmt && policy_.probe_xmt != 0) {
+    counters_.probe_seen.store(policy_.probe_xmt, std::memory_order_release);
+  }
+  counters_.versions[reply->version].add(1);
+  count_seal(to.seal);
+  to.slot = slot;
+  to.reply = *reply;
+  to.timed = arrived.origin == server::Timescale::Origin::kernel;
+  return true;
 }
 
 server::Timescale::Arrival Worker::arrival_time(std::size_t slot) noexcept {
@@ -210,29 +216,25 @@ server::Timescale::Arrival Worker::arrival_time(std::size_t slot) noexcept {
 }
 
 void Worker::dispatch(std::size_t pending) noexcept {
-  for (std::size_t begin = 0; begin < pending; begin += kRepliesPerStamp) {
-    const std::size_t end = std::min(pending, begin + kRepliesPerStamp);
-    const auto read = [this] {
-      return timescale_.is_own() ? timescale_.at(os::raw_now()) : timescale_.at(os::real_now());
-    };
-    NtpTimestamp xmt = read();
-    for (std::size_t i = begin; i < end; ++i) {
-      const std::size_t slot = pending_[i].slot;
-      server::Seal& seal = seals_[slot];
-      if (seal.kind() != server::Seal::Kind::none) xmt = read();  // seals take their time
-      const bool is_kiss = server::is_kiss(pending_[i].reply);
-      if (is_kiss) counters_.kisses.add(1);
-      if (pending_[i].timed && !is_kiss) record_latency(difference_s(xmt, pending_[i].reply.rec));
-      server::seal(pending_[i].reply, batch_.arrival(slot), xmt, noise_, seal,
-                   batch_.reply(slot, seal.size()));
-      seal.forget();
-      batch_.queue(slot);
-      if (policy_.log_requests) notes_.push({.sent_to = batch_.arrival(slot).source});
-    }
-    const std::size_t accepted = batch_.send(socket_.get());
-    counters_.replies.add(accepted);
-    counters_.send_errors.add(end - begin - accepted);
+  const auto read = [this] {
+    return timescale_.is_own() ? timescale_.at(os::raw_now()) : timescale_.at(os::real_now());
+  };
+  NtpTimestamp xmt = read();
+  for (Pending& one : std::span(pending_).first(pending)) {
+    if (one.seal.kind() != server::Seal::Kind::none) xmt = read();  // seals take their time
+    const bool is_kiss = server::is_kiss(one.reply);
+    if (is_kiss) counters_.kisses.add(1);
+    if (one.timed && !is_kiss) record_latency(difference_s(xmt, one.reply.rec));
+    const server::Arrival arrival = batch_.arrival(one.slot);
+    server::seal(one.reply, arrival, xmt, noise_, one.seal,
+                 batch_.reply(one.slot, one.seal.size()));
+    one.seal.forget();
+    batch_.queue(one.slot);
+    if (policy_.log_requests) notes_.push({.sent_to = arrival.source});
   }
+  const std::size_t accepted = batch_.send(socket_.get());
+  counters_.replies.add(accepted);
+  counters_.send_errors.add(pending - accepted);
 }
 
 void Worker::count_seal(const server::Seal& seal) noexcept {

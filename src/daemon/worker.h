@@ -78,11 +78,16 @@ class Worker {
   }
 
  private:
+  // Replies that share one reading of the clock: the last of them leaves some microseconds after
+  // it, while more calls of sendmmsg would cost every reply.
+  static constexpr std::size_t kRepliesPerStamp = 16;
+
   // A reply that waits for its transmit stamp.
   struct Pending {
     std::size_t slot = 0;
     wire::Header reply{};
     bool timed = false;  // rec is the kernel's stamp
+    server::Seal seal{};
   };
   // Keys that a batch may be using. The pointers keep alive what `secrets` borrows.
   struct Keys {
@@ -94,7 +99,8 @@ class Worker {
   void run() noexcept;
   void end() noexcept;
   std::size_t serve(bool wait) noexcept;
-  std::size_t plan(std::size_t count) noexcept;
+  void answer(std::size_t count) noexcept;
+  bool plan(std::size_t slot, const wire::Header& clock, Pending& to) noexcept;
   void begin_accounts(RawTime now) noexcept;
   void dispatch(std::size_t pending) noexcept;
   void record_latency(double latency_s) noexcept;
@@ -113,8 +119,7 @@ class Worker {
   server::RateLimiter rate_;
   server::RateView rate_told_{};
   std::uint32_t lost_told_ = 0;
-  std::array<Pending, os::UdpBatch::kSlots> pending_{};
-  std::array<server::Seal, os::UdpBatch::kSlots> seals_{};  // by slot
+  std::array<Pending, kRepliesPerStamp> pending_{};
   crypto::RandomStream random_;
   server::Secrets secrets_{};  // of this batch
   std::atomic<const Keys*> keys_{nullptr};

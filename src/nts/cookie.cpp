@@ -69,22 +69,20 @@ void CookieSealer::seal(const SessionKeys& keys, crypto::RandomStream& random,
   aead_.seal(nonce, epoch, plaintext, out.subspan(kEpochSize + kNonceSize));
 }
 
-std::optional<SessionKeys> CookieSealer::open(std::span<const std::byte> cookie) const noexcept {
-  if (cookie.size() < kOverhead + kIdSize || cookie.size() > kMaxCookieSize) return std::nullopt;
+bool CookieSealer::open(std::span<const std::byte> cookie, SessionKeys& keys) const noexcept {
+  if (cookie.size() < kOverhead + kIdSize || cookie.size() > kMaxCookieSize) return false;
   crypto::SecretBytes<kMaxPlaintext> kept;
   const auto plaintext = kept.resize(cookie.size() - kOverhead);
   if (!aead_.open(cookie.subspan(kEpochSize, kNonceSize), cookie.first(kEpochSize),
                   cookie.subspan(kEpochSize + kNonceSize), plaintext)) {
-    return std::nullopt;
+    return false;
   }
-  SessionKeys keys;
   keys.aead = static_cast<AeadId>(ByteReader(plaintext).read<std::uint16_t>());
   const std::size_t size = crypto::key_size(keys.aead);
-  if (plaintext.size() != kIdSize + 2 * size) return std::nullopt;
+  if (plaintext.size() != kIdSize + 2 * size) return false;
   keys.c2s.assign(plaintext.subspan(kIdSize, size));
   keys.s2c.assign(plaintext.subspan(kIdSize + size));
-  if (!keys.is_usable()) return std::nullopt;  // of a neighbour with a newer nettle
-  return keys;
+  return keys.is_usable();  // not so of a neighbour with a newer nettle
 }
 
 CookieKeys::CookieKeys(const Options& options)
@@ -115,13 +113,9 @@ std::optional<CookieKeys::Opened> CookieKeys::open(
   if (cookie.size() < kOverhead) return std::nullopt;
   const std::uint32_t epoch = epoch_of(cookie);
   if (!knows_time_) return derive_and_open(epoch, cookie);
+  Opened opened;
   for (const CookieSealer& sealer : sealers_) {
-    if (sealer.epoch() != epoch) continue;
-    if (auto keys = sealer.open(cookie)) {
-      Opened opened;
-      opened.keys_ = *keys;
-      return opened;
-    }
+    if (sealer.epoch() == epoch && sealer.open(cookie, opened.keys_)) return opened;
   }
   return std::nullopt;
 }
@@ -132,9 +126,8 @@ std::optional<CookieKeys::Opened> CookieKeys::derive_and_open(
   for (const Secret* secret : {&secret_, &previous_}) {
     if (secret->empty()) continue;
     const CookieSealer sealer(derive_cookie_key(secret->view(), epoch));
-    if (auto keys = sealer.open(cookie)) {
-      Opened opened;
-      opened.keys_ = *keys;
+    Opened opened;
+    if (sealer.open(cookie, opened.keys_)) {
       opened.own_.emplace(derive_cookie_key(secret_.view(), epoch));
       return opened;
     }

@@ -58,7 +58,8 @@ class CookieSealer {
   // out.size() == cookie_size(keys.aead); the keys are usable.
   void seal(const SessionKeys& keys, crypto::RandomStream& random,
             std::span<std::byte> out) const noexcept;
-  std::optional<SessionKeys> open(std::span<const std::byte> cookie) const noexcept;
+  // False: damaged or not ours; `keys` are then what nobody may use.
+  [[nodiscard]] bool open(std::span<const std::byte> cookie, SessionKeys& keys) const noexcept;
 
  private:
   std::uint32_t epoch_;

@@ -37,6 +37,22 @@ bool is_well_formed(std::span<const std::byte> fields) noexcept {
   return true;
 }
 
+// Of the few clients that encrypt anything.
+std::expected<void, Refusal> read_encrypted(const NtsRequest& request,
+                                            const crypto::Aead& aead) noexcept {
+  const Authenticator& authenticator = request.authenticator;
+  std::array<std::byte, wire::kMaxPacketSize> room;
+  const auto plaintext =
+      std::span(room).first(authenticator.ciphertext.size() - crypto::kAeadTagSize);
+  if (!aead.open(authenticator.nonce, request.associated, authenticator.ciphertext, plaintext)) {
+    return std::unexpected(Refusal::nak);
+  }
+  const bool well_formed = is_well_formed(plaintext);
+  crypto::wipe(plaintext);
+  if (!well_formed) return std::unexpected(Refusal::malformed);
+  return {};
+}
+
 std::size_t fixed_size(const NtsRequest& request) noexcept {
   return kHeaderSize + kFieldHeader + request.unique_id.size();
 }
@@ -80,16 +96,14 @@ std::expected<CookieKeys::Opened, Refusal> prove(const NtsRequest& request,
   }
   const auto aead = crypto::Aead::make(session.aead, session.c2s.view());
   NTP_CHECK(aead.has_value());
-  std::array<std::byte, wire::kMaxPacketSize> room;
-  const auto plaintext =
-      std::span(room).first(authenticator.ciphertext.size() - crypto::kAeadTagSize);
-  if (!aead->open(authenticator.nonce, request.associated, authenticator.ciphertext, plaintext)) {
+  if (authenticator.ciphertext.size() > crypto::kAeadTagSize) {
+    if (const auto read = read_encrypted(request, *aead); !read) {
+      return std::unexpected(read.error());
+    }
+  } else if (!aead->open(authenticator.nonce, request.associated, authenticator.ciphertext, {})) {
     return std::unexpected(Refusal::nak);
   }
-  const bool well_formed = is_well_formed(plaintext);
-  crypto::wipe(plaintext);
-  if (!well_formed) return std::unexpected(Refusal::malformed);
-  return *opened;
+  return *std::move(opened);
 }
 
 bool NtsReply::prepare(const NtsRequest& request, const CookieKeys::Opened& opened,
@@ -102,7 +116,8 @@ bool NtsReply::prepare(const NtsRequest& request, const CookieKeys::Opened& open
   cookies_ = std::min({request.placeholders + 1, kMaxCookies, (most - bare) / one});
   size_ = most / 4 * 4;
   unique_id_ = request.unique_id;
-  aead_ = crypto::Aead::make(session.aead, session.s2c.view());
+  aead_ = session.aead;
+  s2c_ = session.s2c;
   random.fill(std::span(nonce_).first(crypto::nonce_size(session.aead)));
   plaintext_size_ = cookies_ * one;
   const CookieSealer& sealer = opened.sealer(keys);
@@ -118,7 +133,7 @@ bool NtsReply::prepare(const NtsRequest& request, const CookieKeys::Opened& open
 void NtsReply::clear() noexcept {
   size_ = cookies_ = plaintext_size_ = 0;
   unique_id_ = {};
-  aead_.reset();
+  s2c_.clear();
 }
 
 bool NtsReply::prepare_nak(const NtsRequest& request) noexcept {
@@ -135,8 +150,9 @@ void NtsReply::seal(std::span<std::byte> out) const noexcept {
   write_field(wire::kUniqueIdentifier, unique_id_, out.subspan(kHeaderSize, id_size));
   if (is_nak()) return;
   const std::size_t before = kHeaderSize + id_size;
-  write_authenticator(*aead_, out.first(before),
-                      std::span(nonce_).first(crypto::nonce_size(aead_->id())),
+  const auto aead = crypto::Aead::make(aead_, s2c_.view());
+  NTP_CHECK(aead.has_value());
+  write_authenticator(*aead, out.first(before), std::span(nonce_).first(crypto::nonce_size(aead_)),
                       std::span(plaintext_).first(plaintext_size_), out.subspan(before));
 }
 

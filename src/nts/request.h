@@ -68,7 +68,7 @@ class NtsReply {
   [[nodiscard]] bool prepare_nak(const NtsRequest& request) noexcept;
 
   bool is_nak() const noexcept { return !has_key(); }
-  bool has_key() const noexcept { return aead_.has_value(); }
+  bool has_key() const noexcept { return !s2c_.empty(); }
   std::size_t size() const noexcept { return size_; }  // of the whole reply
   std::size_t cookies() const noexcept { return cookies_; }
 
@@ -85,7 +85,8 @@ class NtsReply {
   std::size_t size_ = 0;
   std::size_t cookies_ = 0;
   std::span<const std::byte> unique_id_{};
-  std::optional<crypto::Aead> aead_;  // with S2C
+  crypto::AeadId aead_ = crypto::AeadId::aes_siv_cmac_256;
+  crypto::AeadKey s2c_{};  // expanded in seal() only: many replies may wait
   std::array<std::byte, kMaxNonce> nonce_{};
   std::array<std::byte, kMaxPlaintext> plaintext_{};  // cookies: nothing that the wire must not see
   std::size_t plaintext_size_ = 0;

@@ -34,7 +34,8 @@ struct Outcome {
   Bytes bytes{};
 };
 
-Outcome react(const Bytes& request, const Secrets& secrets = {&keys(), &cookies()}) {
+Outcome react(const Bytes& request, const Secrets& secrets = {&keys(), &cookies()},
+              RateLimiter* rate = nullptr) {
   crypto::RandomStream random({});
   Seal seal;
   Authentication by{.secrets = secrets, .random = random, .seal = seal};
@@ -47,7 +48,7 @@ Outcome react(const Bytes& request, const Secrets& secrets = {&keys(), &cookies(
                           .refid = kRefidHost,
                           .root_dispersion_s = 0.01,
                           .at = kNow};
-  Outcome outcome{.header = respond(arrival, describe_clock(state, kNow), {}, kRec, nullptr, &by)};
+  Outcome outcome{.header = respond(arrival, describe_clock(state, kNow), {}, kRec, rate, &by)};
   if (!outcome.header) return outcome;
   NoiseSource noise(1);
   outcome.bytes.resize(seal.size());
@@ -171,6 +172,46 @@ TEST(Authenticate, WithoutCookieKeysNtsIsOff) {
   auto lacking = nts::good_parts(0);
   lacking.fields.erase(lacking.fields.begin());
   EXPECT_EQ(react(lacking.bytes()).header.error(), Drop::malformed_nts);
+}
+
+// Of an address that is above its limit, with no chance to be answered unproven.
+class ProofOverTheLimit : public testing::Test {
+ protected:
+  ProofOverTheLimit() { limiter_.begin({.limit = 1, .burst = 0, .leak = 1'000'000}, kNow, false); }
+  Outcome ask(const Bytes& request) { return react(request, {&keys(), &cookies()}, &limiter_); }
+  void spend_the_budget() {
+    while (limiter_.may_examine({.within = false})) {
+    }
+  }
+
+  KissGate gate_;
+  RateLimiter limiter_{{1, 2}, 3, gate_};
+};
+
+TEST_F(ProofOverTheLimit, WhoProvesWhoItIsIsAnsweredAsLongAsProofsAreExamined) {
+  const Bytes mac = request_with_mac(6, *keys().find(6));
+  const Bytes nts = nts::good_parts(0).bytes();
+  EXPECT_TRUE(ask(mac).header);  // the one within the limit
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(ask(mac).header);
+    EXPECT_TRUE(ask(nts).header);
+  }
+  spend_the_budget();
+  EXPECT_EQ(ask(mac).header.error(), Drop::over_limit);
+  EXPECT_EQ(ask(nts).header.error(), Drop::over_limit);
+}
+
+TEST_F(ProofOverTheLimit, ForgedProofsAreNotExaminedWhenTheBudgetIsSpent) {
+  Bytes forged = request_with_mac(6, *keys().find(6));
+  forged.back() ^= std::byte{1};
+  EXPECT_EQ(ask(forged).header.error(), Drop::bad_mac);  // which within the limit is its own reason
+  int examined = 0;
+  while (ask(forged).header.error() == Drop::bad_mac) ++examined;
+  EXPECT_EQ(examined, static_cast<int>(kProofBurst + 1));
+  EXPECT_EQ(ask(forged).header.error(), Drop::over_limit);
+  auto garbage = nts::good_parts(0);
+  garbage.fields[1] = nts::field(wire::kNtsCookie, Bytes(104, std::byte{0x55}));
+  EXPECT_EQ(ask(garbage.bytes()).header.error(), Drop::over_limit);
 }
 
 TEST(Authenticate, ASealThatWasUsedForMoreIsUsedForLess) {  // slots are used again

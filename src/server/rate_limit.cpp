@@ -44,9 +44,14 @@ bool take_token(RateSet& set, std::uint64_t tag, const RateBudget& budget,
     if (candidate.paid_until_ns < account->paid_until_ns) account = &candidate;
   }
   if (account->tag != tag) *account = {.tag = tag, .paid_until_ns = 0};
-  const std::uint64_t paid_until_ns = std::max(account->paid_until_ns, now_ns);
-  if (paid_until_ns - now_ns > budget.ahead_ns) return false;
-  account->paid_until_ns = paid_until_ns + budget.token_ns;
+  return take_token(account->paid_until_ns, budget, now_ns);
+}
+
+bool take_token(std::uint64_t& paid_until_ns, const RateBudget& budget,
+                std::uint64_t now_ns) noexcept {
+  const std::uint64_t paid_ns = std::max(paid_until_ns, now_ns);
+  if (paid_ns - now_ns > budget.ahead_ns) return false;
+  paid_until_ns = paid_ns + budget.token_ns;
   return true;
 }
 
@@ -98,6 +103,10 @@ RateLimiter::Charge RateLimiter::charge(const Endpoint& source) noexcept {
     charge.within = take_token(set_of(prefix), prefix, prefix_budget_, now_ns_);
   }
   return charge;
+}
+
+bool RateLimiter::may_examine(const Charge& charge) noexcept {
+  return charge.within || take_token(proofs_paid_until_ns_, proof_budget_, now_ns_);
 }
 
 RateVerdict RateLimiter::judge(const Charge& charge, bool authenticated) noexcept {

@@ -51,6 +51,16 @@ RateBudget budget_of(std::uint32_t limit, std::uint32_t burst) noexcept;
 bool take_token(RateSet& set, std::uint64_t tag, const RateBudget& budget,
                 std::uint64_t now_ns) noexcept;
 
+// The same for one account that is everybody's.
+bool take_token(std::uint64_t& paid_until_ns, const RateBudget& budget,
+                std::uint64_t now_ns) noexcept;
+
+// How many proofs (a cookie and its authenticator, or a MAC) a worker examines a second for
+// addresses above their limit, and how many more at once: with the reply less than a tenth of its
+// time, and more than the flood that the bars for attacks are about.
+inline constexpr std::uint32_t kProofsAboveLimit_per_s = 32'000;
+inline constexpr std::uint32_t kProofBurst = 4'000;
+
 enum class RateVerdict : std::uint8_t { serve, drop, kiss };
 
 // What is known about the limiter's work; for the log and the status.
@@ -91,6 +101,11 @@ class RateLimiter {
   };
   Charge charge(const Endpoint& source) noexcept;
 
+  // May the MAC or the cookie of this request be examined? Within the limit always, above it while
+  // the worker's budget for that lasts: forged proofs take no more of the processor than that. What
+  // may not be examined is dropped.
+  bool may_examine(const Charge& charge) noexcept;
+
   // `authenticated`: the request carries a MAC or an NTS authenticator that was verified, which
   // whoever forges addresses cannot have. It is answered whatever was sent in its name.
   RateVerdict judge(const Charge& charge, bool authenticated) noexcept;
@@ -120,6 +135,8 @@ class RateLimiter {
   RateRules rules_{};
   RateBudget budget_{};
   RateBudget prefix_budget_{};
+  RateBudget proof_budget_ = budget_of(kProofsAboveLimit_per_s, kProofBurst);
+  std::uint64_t proofs_paid_until_ns_ = 0;
   std::uint64_t now_ns_ = 0;
   std::uint64_t threatened_until_ns_ = 0;
   // Of the second that goes on: is it one address whose requests are above the limit, and do they

@@ -48,9 +48,17 @@ class World {
     limiter_.begin(rules_, at, lost);
     return limiter_.charge(source).within;
   }
+  // Charges too, and keeps the charge for judges().
+  bool may_examine(const Endpoint& source, RawTime at) {
+    limiter_.begin(rules_, at, false);
+    charge_ = limiter_.charge(source);
+    return limiter_.may_examine(charge_);
+  }
+  RateVerdict judges(bool authenticated) { return limiter_.judge(charge_, authenticated); }
   RateLimiter& limiter() { return limiter_; }
 
  private:
+  RateLimiter::Charge charge_{};
   RateRules rules_;
   KissGate gate_;
   RateLimiter limiter_;
@@ -176,6 +184,78 @@ TEST(RateLimiter, LocksNobodyOutInWhoseNameOthersSend) {
 
 TEST(RateLimiter, AnswersWhoProvesWhoHeIs) {
   EXPECT_EQ(served_of_victim(20'000, 1000, 0.061, true), 1000);
+}
+
+// Proofs of one address above its limit, so many a second; how many were examined.
+int examined(World& world, const Endpoint& source, double per_s, RawTime from, double seconds) {
+  int count = 0;
+  const auto number = static_cast<int>(per_s * seconds);
+  for (int i = 0; i < number; ++i) {
+    const auto at = from + std::chrono::nanoseconds(std::llround(i / per_s * 1e9));
+    count += world.may_examine(source, at);
+  }
+  return count;
+}
+
+TEST(RateLimiter, ExaminesSoManyProofsAboveTheLimitAndNoMore) {
+  for (const double per_s : {1e3, 31e3, 1e5, 1e6}) {
+    World world({.limit = 1, .burst = 0});
+    constexpr double kSeconds = 3;
+    const int count = examined(world, v4(0x0a000001), per_s, kStart, kSeconds);
+    const double most = kProofsAboveLimit_per_s * kSeconds + kProofBurst + 1;
+    const double least = std::min(per_s, double{kProofsAboveLimit_per_s}) * kSeconds;
+    EXPECT_LE(count, most + kSeconds) << per_s;  // and those within the limit
+    EXPECT_GE(count, least - 1) << per_s;
+  }
+}
+
+TEST(RateLimiter, NeverExaminesMoreThanTheBudgetInAnyStretchOfTime) {
+  NoiseSource noise(seed());
+  World world({.limit = 1, .burst = 0});
+  std::vector<std::uint64_t> times;
+  RawTime at = kStart;
+  for (int i = 0; i < 200'000; ++i) {  // bursts and pauses
+    at += std::chrono::nanoseconds(i % 5000 == 0 ? noise.next() % 300'000'000
+                                                 : noise.next() % 20'000);
+    const Endpoint source = v4(0x0a000000 + static_cast<std::uint32_t>(noise.next() % 3));
+    if (!world.within(source, at) && world.limiter().may_examine({.within = false})) {
+      times.push_back(static_cast<std::uint64_t>(at.time_since_epoch().count()));
+    }
+  }
+  ASSERT_GT(times.size(), 10'000u);
+  for (const std::size_t stretch : {2u, 10u, 1000u, 4001u, 5000u, 10'000u}) {
+    for (std::size_t i = 0; i + stretch < times.size(); ++i) {
+      const double seconds = static_cast<double>(times[i + stretch] - times[i]) / 1e9;
+      ASSERT_LE(static_cast<double>(stretch), kProofsAboveLimit_per_s * seconds + kProofBurst + 1);
+    }
+  }
+}
+
+TEST(RateLimiter, ExaminesWhatIsWithinItsLimitWhateverOthersForge) {
+  World world;
+  const Endpoint loud = v4(0x0a000001);
+  examined(world, loud, 1e6, kStart, 0.5);  // the budget is spent
+  const RawTime at = kStart + 500ms;
+  while (world.may_examine(loud, at)) {
+  }
+  for (std::uint32_t i = 0; i < 5000; ++i) EXPECT_TRUE(world.may_examine(v4(0xc0000200 + i), at));
+}
+
+// Who has a key is answered though others send proofs, which fail, in its name.
+TEST(RateLimiter, FindsTheOneGoodProofAmongForgedOnes) {
+  for (const double forged_per_s : {20.0, 200.0, 20'000.0}) {
+    World world;
+    const Endpoint victim = v4(0xc0000207);
+    constexpr double kSpacing_s = 0.1;
+    int served = 0;
+    for (int i = 0; i < 40; ++i) {
+      const auto from = kStart + std::chrono::nanoseconds(std::llround(i * kSpacing_s * 1e9));
+      examined(world, victim, forged_per_s, from, kSpacing_s);
+      const auto at = from + std::chrono::nanoseconds(std::llround(kSpacing_s * 1e9));
+      served += world.may_examine(victim, at) && world.judges(true) == RateVerdict::serve;
+    }
+    EXPECT_EQ(served, 40) << forged_per_s;
+  }
 }
 
 TEST(RateLimiter, NeverMeetsAnHonestClientAmongTenMillionSources) {

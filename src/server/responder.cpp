@@ -169,6 +169,10 @@ std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::He
   if (packet->mac.size() == 4) return std::unexpected(Drop::malformed_mac);  // a crypto-NAK
   RateLimiter::Charge charge;
   if (rate != nullptr) charge = rate->charge(arrival.source);
+  const bool has_proof = packet->has_nts_field || !packet->mac.empty();
+  if (has_proof && !charge.within && !rate->may_examine(charge)) {
+    return std::unexpected(Drop::over_limit);
+  }
   if (const auto proven = authenticate(arrival.payload, *packet, authentication); !proven) {
     return std::unexpected(proven.error());
   }

@@ -36,8 +36,9 @@ wire::Header describe_clock(const ServerState& state, RawTime now) noexcept;
 // which the shell reads as late as it can, or why there is none. `clock` is describe_clock() of
 // this batch; `rec` is when the datagram arrived, on the served timescale. The request is charged
 // to its source once it is known to be one, and judged once it has had the chance to prove who sent
-// it; `rate` has had its begin() for this batch; null: no limit. `authentication` has the keys in
-// force and is told what the reply is sealed with; null: there are none.
+// it; of such proofs only so many are examined above the limit (RateLimiter::may_examine). `rate`
+// has had its begin() for this batch; null: no limit. `authentication` has the keys in force and is
+// told what the reply is sealed with; null: there are none.
 std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
                                           const Policy& policy, NtpTimestamp rec,
                                           RateLimiter* rate = nullptr,

@@ -30,7 +30,7 @@ def request(xmt=None, first=0x23):
 class Server:
     """The program, in the server's namespace; asked over HTTP through the cable."""
 
-    def __init__(self, lab, settings="", address=None, http=9559):
+    def __init__(self, lab, settings="", address=None, http=9559, nts=False):
         self.lab = lab
         self.url = f"http://{SERVER}:{http}"
         folder = Path(lab.folder)
@@ -38,6 +38,8 @@ class Server:
         config = folder / f"server-{http}.toml"
         listen = f'listen = ["{address}:123"]\n' if address else ""
         user = "" if netns_is_root() else 'user = "0:0"\n'
+        if nts:
+            settings += lab.nts_settings()
         config.write_text(f"[server]\n{listen}{user}{settings}", encoding="ascii")
         with lab.network.inside(lab.network.server), open(self.log, "wb") as log:
             self.process = subprocess.Popen(
@@ -133,10 +135,40 @@ class Lab:
         return {"replies": self.network.udp_sent() - sent_before, "dropped": reasons,
                 "received": after["received"] - before["received"]}
 
+    def nts_settings(self):
+        """A certificate from an authority of our own, made once."""
+        tls = Path(self.folder) / "tls"
+        if not tls.exists():
+            subprocess.run([self.program, "ca", "init", "--dir", str(tls), "127.0.0.1"], check=True,
+                           stdout=subprocess.DEVNULL, env={"PATH": os.environ["PATH"]})
+        return f'[nts]\ncertificate = "{tls}/server.crt"\nkey = "{tls}/server.key"\n'
+
+    def session(self):
+        """A session of NTS with the server that runs: a file for the generator."""
+        path = Path(self.folder) / "nts.session"
+        establish = [str(Path(self.generator).parent / "nts_session"), "127.0.0.1", "4460",
+                     f"{self.folder}/tls/ca.crt"]
+
+        def done():
+            with self.network.inside(self.network.server), open(path, "wb") as out:
+                return subprocess.run(establish, stdout=out, stderr=subprocess.DEVNULL,
+                                      check=False).returncode == 0
+        self.until("key establishment", done)
+        return str(path)
+
+    def ask(self, source, clients, rate, seconds, *options):
+        """Honest clients that ask so often and look at every answer, NTS and all."""
+        child = subprocess.Popen(
+            [self.generator, SERVER, "--transport", "udp", "--source", source, "--clients",
+             str(clients), "--any-leap", "--json", "--patient", "--warm-up", "0", "--lost-after",
+             "0.5", "--rate", str(rate), "--duration", str(seconds), *options],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        return json.loads(child.communicate()[0])
+
     @contextlib.contextmanager
-    def flood(self, source, rate, clients=1):
+    def flood(self, source, rate, clients=1, options=()):
         """Requests forged in the name of `source` (and of those above it) from one port each."""
-        child = self.generate(source, clients, "--rate", rate, "--duration", 3600)
+        child = self.generate(source, clients, "--rate", rate, "--duration", 3600, *options)
         try:
             time.sleep(0.3)
             yield child

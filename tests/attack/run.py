@@ -152,6 +152,67 @@ def a26(rate, requests, spacing_s, least, settle_s=0.0):
     return bar
 
 
+def nts_victim(rate, forged):
+    """A client with NTS while its address is forged, by plain requests or by ones with random cookies."""
+    def bar(lab, _, short):
+        per_s = 20 if short else 10
+        with Server(lab, nts=True) as server:
+            session, victim = ("--nts", lab.session()), f"10.77.28.{rate % 250 + 1}"
+            for attempt in range(1, 4):
+                before = server.packets()["lost"]
+                with lab.flood(victim, rate, options=(*session, "--forged") if forged else ()):
+                    time.sleep(1.0)  # at 20,000/s above the limit by then
+                    result = lab.ask(victim, 1, per_s, 40.5 / per_s, *session)
+                lost = server.packets()["lost"] - before
+                if result["lost"] == 0 or lost == 0:
+                    break
+            packets = server.packets()
+            over, refused = packets["dropped"]["over_limit"], packets["nts_naks"]
+        return result["replies"] >= 40 and result["lost"] == 0 and not result["faults"] and forged == (refused > 0), \
+            f"{result['replies']} of {result['sent']} served, {over:,} others dropped, {refused:,} refused, {lost} lost (attempt {attempt})"
+    return bar
+
+
+def garbage(lab, _, short):
+    """The same honest client, beside forged sources that send random cookies and beside plain ones."""
+    served = {}
+    with Server(lab, nts=True) as server:
+        session = lab.session()
+        for kind, options in (("plain", ()), ("forged NTS", ("--nts", session, "--forged"))):
+            for attempt in range(3):
+                before = server.packets()["lost"]
+                with lab.client("10.77.29.7") as one, \
+                        lab.flood("10.128.0.1", 15_000, 4_000_000, options):
+                    served[kind] = asked_and_answered(one, 40, 0.05 if short else 0.1)
+                if served[kind] >= 39 or server.packets()["lost"] == before:
+                    break
+    return min(served.values()) >= 39, ", ".join(f"{number} of 40 beside {kind}" for kind, number in served.items())
+
+
+def fairness(share, most):
+    """A hundred clients while four million forged addresses ask for so much of what can be answered.
+
+    Without a bar (`most` is None) it is told only: what the kernel drops of a full queue it drops
+    without regard to who asked, so no bar could be kept on every machine (decision 13)."""
+    def bar(lab, server, short):
+        seconds = 2 if short else 6
+        capacity = json.loads(lab.generate("10.64.0.1", 100_000, "--duration", 2).communicate()[0])["rate"]
+        # The clients look patient and the flood spins: what it could not send is not an overload.
+        flood = lab.generate("10.128.0.1", 4_000_000, "--rate", round(share * capacity), "--duration", seconds + 1)
+        time.sleep(0.5)
+        before = server.packets()
+        result = lab.ask("10.77.24.1", 100, 200, seconds)
+        lost = server.packets()["lost"] - before["lost"]
+        read = server.packets()["received"] - before["received"]
+        sent = json.loads(flood.communicate()[0])
+        offered = sent["sent"] / sent["duration_s"] / capacity
+        unanswered = result["lost"] / max(1, result["sent"])
+        return None if most is None else unanswered < most, \
+            f"{100 * unanswered:.1f} % of {result['sent']} unanswered at {offered:.2f} x {capacity:,.0f}/s; " \
+            f"the kernel dropped {100 * lost / max(1, lost + read):.0f} % of all"
+    return bar
+
+
 def kisses(settings, least, most_per_s):
     def bar(lab, _, __):
         with Server(lab, f"[rate]\nburst = 0\n{settings}") as server:
@@ -253,7 +314,7 @@ def access(lab, _, __):
     return good and served == 5, f"{text}; a neighbour: {served} of 5 served"
 
 
-# Id, attack, bar, how it is measured. What proves who sent it (a MAC, NTS) has no row yet.
+# Id, attack, bar, how it is measured.
 BARS = (
     ("A01", "mode 7 monlist, 0 to 188 octets more", "silence, each counted", a01),
     ("A02", "mode 7 ping-pong from port 123", "silence, each counted", a02),
@@ -268,6 +329,11 @@ BARS = (
     ("A26", "victim's address forged at 200/s", ">= 38 of 40", a26(200, 40, 0.1, 38 / 40)),
     ("A26", "victim's address forged at 20,000/s", ">= 20 of 40, >= 45 % of 1000",
      a26(20_000, 1000, 0.01, 0.45, settle_s=1.0)),
+    *(("A26", f"NTS client's address forged at {rate:,}/s, {words}", "40 of 40", nts_victim(rate, forged))
+      for forged, words in ((False, "plain"), (True, "random cookies")) for rate in (20, 200, 20_000)),
+    ("A25", "15,000/s with random cookies, 4,000,000 addresses", ">= 39 of 40, as beside plain ones", garbage),
+    ("F24", "100 clients, flood of 80 % of what can be answered", "< 1 % unanswered", fairness(0.8, 0.01)),
+    ("F24", "the same, twice what can be answered", "goal < 10 %: told, not judged", fairness(2.0, None)),
     ("A27", "kiss-o'-death for a forged flood, as by default", "0", kisses("", 0, 0)),
     ("A27", "the same with rate.kiss and nothing leaked", "<= 1/s",
      kisses("leak = 1000\nkiss = true\n", 1, 1)),
@@ -299,8 +365,9 @@ def main():
                 good, text = measure(lab, server, chosen.short)
         except (RuntimeError, OSError) as error:
             good, text = False, f"could not be measured: {error}"
-        passed, failed = passed + good, failed + (not good)
-        print(f"{name:6} {attack:52} {bar:32} {'met    ' if good else 'MISSED '}  {text}", flush=True)
+        passed, failed = passed + bool(good), failed + (good is False)
+        verdict = {True: "met    ", False: "MISSED ", None: "told   "}[good]
+        print(f"{name:6} {attack:52} {bar:32} {verdict}  {text}", flush=True)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)
 
@@ -316,8 +383,8 @@ class NoServer:
 
 
 def needs_server(measure):
-    return measure.__name__ != "bar" and measure not in (a04_two, memory, crowd, access) or \
-        measure.__qualname__.startswith("a26")
+    return measure.__name__ != "bar" and measure not in (a04_two, memory, crowd, access, garbage) or \
+        measure.__qualname__.startswith(("a26", "fairness"))
 
 
 if __name__ == "__main__":
