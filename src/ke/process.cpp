@@ -17,6 +17,7 @@
 
 #include "ke/sandbox.h"
 #include "os/clocks.h"
+#include "os/leave.h"
 #include "os/privileges.h"
 #include "os/seccomp.h"
 #include "tls/wiped_memory.h"
@@ -111,11 +112,11 @@ bool enter_sandbox(const Plan& plan, Server& server) {
   die_with(keeper);
   tls::wipe_freed_memory();
   Server server(plan, channel);
-  if (!server.prepare()) ::_exit(kCannotStart);
-  if (!enter_sandbox(plan, server)) ::_exit(kCannotStart);
+  if (!server.prepare()) os::leave(kCannotStart);
+  if (!enter_sandbox(plan, server)) os::leave(kCannotStart);
   tell_refused([&server](const Told& told) { server.tell(told); });
   server.run();
-  ::_exit(0);
+  os::leave(0);
 }
 
 void tell(int channel, const Message& message) {
@@ -158,13 +159,13 @@ bool is_abandoned(int channel, milliseconds pause) {
     if (child > 0) {
       while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
       }
-      if (WIFEXITED(status) && WEXITSTATUS(status) == 0) ::_exit(0);
+      if (WIFEXITED(status) && WEXITSTATUS(status) == 0) os::leave(0);
     }
     if (os::raw_now() - begun >= kLongLife) pause = kFirstPause;
     tell_refused([channel](const Told& told) { tell(channel, told); });
     tell(channel, Ended{});
     tell(channel, Told{.level = Told::Level::error, .text = why_again(child, status, pause)});
-    if (is_abandoned(channel, pause)) ::_exit(0);
+    if (is_abandoned(channel, pause)) os::leave(0);
     pause = std::min(pause * 2, kLongestPause);
   }
 }
