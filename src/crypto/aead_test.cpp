@@ -199,8 +199,11 @@ TEST(Aead, SizesThatCannotBeAreRefused) {
 }
 
 // RFC 8452 appendix C.1.
-TEST(Aes128GcmSiv, GivesTheVectorsOfRfc8452) {
-  if (!is_supported(AeadId::aes_128_gcm_siv)) GTEST_SKIP() << "nettle has none";
+TEST(Aes128GcmSiv, GivesTheVectorsOfRfc8452WhereNettleHasIt) {
+  if (!is_supported(AeadId::aes_128_gcm_siv)) {
+    EXPECT_FALSE(Aead::make(AeadId::aes_128_gcm_siv, Bytes(16)));
+    return;
+  }
   const auto aead =
       Aead::make(AeadId::aes_128_gcm_siv, from_hex("01000000000000000000000000000000"));
   const Bytes nonce = from_hex("030000000000000000000000");

@@ -42,10 +42,14 @@ TEST(KeServer, TakesTheFirstOfTheClientsListThatItCan) {
 }
 
 TEST(KeServer, ExportsGcmSivAsOlderChronyDoesWithoutTheRecord) {
-  if (!crypto::is_supported(AeadId::aes_128_gcm_siv)) GTEST_SKIP() << "nettle has none";
   KeServer machine;
-  machine.feed(from_hex(join({kNtpv4, "8004 0002 001e", kEnd})));
-  EXPECT_EQ(machine.agreement(), (KeAgreement{AeadId::aes_128_gcm_siv, AeadId::aes_siv_cmac_256}));
+  const auto step = machine.feed(from_hex(join({kNtpv4, "8004 0002 001e", kEnd})));
+  if (crypto::is_supported(AeadId::aes_128_gcm_siv)) {
+    EXPECT_EQ(machine.agreement(),
+              (KeAgreement{AeadId::aes_128_gcm_siv, AeadId::aes_siv_cmac_256}));
+  } else {
+    EXPECT_EQ(step, KeServer::Step::refused);
+  }
 }
 
 TEST(ExporterContext, IsProtocolAeadAndDirection) {  // RFC 8915 section 5.1

@@ -56,14 +56,15 @@ Reply react(const Bytes& request, const CookieKeys& keys = cookie_keys(), unsign
 
 Reaction reaction_to(const RequestParts& parts) { return react(parts.bytes()).reaction; }
 
-class EachAead : public testing::TestWithParam<AeadId> {
- protected:
-  void SetUp() override {
-    if (!crypto::is_supported(GetParam())) GTEST_SKIP() << "nettle has none";
-  }
-};
-INSTANTIATE_TEST_SUITE_P(, EachAead,
-                         testing::Values(AeadId::aes_siv_cmac_256, AeadId::aes_128_gcm_siv));
+// Those that nettle has.
+std::vector<AeadId> all_aeads() {
+  std::vector<AeadId> all{AeadId::aes_siv_cmac_256, AeadId::aes_128_gcm_siv};
+  std::erase_if(all, [](AeadId id) { return !crypto::is_supported(id); });
+  return all;
+}
+
+class EachAead : public testing::TestWithParam<AeadId> {};
+INSTANTIATE_TEST_SUITE_P(, EachAead, testing::ValuesIn(all_aeads()));
 
 TEST_P(EachAead, ACookieForEachPlaceholderInAReplyOfTheSameLength) {
   const SessionKeys keys = session_keys(GetParam());
