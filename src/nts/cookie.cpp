@@ -91,7 +91,7 @@ CookieKeys::CookieKeys(const Options& options)
       knows_time_(options.epoch.has_value()),
       oldest_(options.oldest) {
   const std::uint32_t now = options.epoch.value_or(options.oldest);
-  sealers_.reserve(2 * (kEpochsBack + 1 + kEpochsAhead));
+  sealers_.reserve(std::size_t{2} * (kEpochsBack + 1 + kEpochsAhead));
   sealers_.emplace_back(derive_cookie_key(secret_.view(), now));
   if (!knows_time_) return;
   const std::uint32_t first = now - std::min(now, kEpochsBack);
