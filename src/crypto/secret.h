@@ -19,6 +19,10 @@ void wipe_object(T& object) noexcept {
   wipe(std::as_writable_bytes(std::span(&object, 1)));
 }
 
+// What functions that have returned left on this thread's stack: the compiler puts round keys there
+// as it likes. To be called by whoever called those that compute with keys.
+void wipe_stack() noexcept;
+
 // True when both are the same octets. Takes as long for the first difference as for the last one;
 // lengths are no secret.
 bool equal_in_constant_time(std::span<const std::byte> a, std::span<const std::byte> b) noexcept;

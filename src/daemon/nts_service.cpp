@@ -1,5 +1,6 @@
 #include "daemon/nts_service.h"
 
+#include "crypto/secret.h"
 #include "daemon/time_settings.h"
 #include "os/clocks.h"
 
@@ -40,6 +41,7 @@ void NtsService::look() {
   if (!keys_.look(time)) return;
   workers_.set_cookie_keys(keys_.keys());
   ke_.use({keys_.sealing_key()});
+  crypto::wipe_stack();
 }
 
 void NtsService::look_again() {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "crypto/secret.h"
 #include "os/clocks.h"
 #include "os/machine.h"
 #include "os/seccomp.h"
@@ -181,6 +182,7 @@ void Worker::answer(std::size_t count) noexcept {
     pending = 0;
   }
   if (pending > 0) dispatch(pending);
+  if (secrets_.cookies != nullptr || secrets_.symmetric != nullptr) crypto::wipe_stack();
   counters_.leaked.set(rate_.leaked());
   policy_.access = nullptr;
   planning_.store(false, std::memory_order_release);
