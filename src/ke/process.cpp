@@ -14,6 +14,7 @@
 #include <array>
 #include <cerrno>
 #include <limits>
+#include <variant>
 
 #include "os/clocks.h"
 #include "os/privileges.h"
@@ -28,6 +29,12 @@ constexpr milliseconds kFirstPause{100};
 constexpr milliseconds kLongestPause{10'000};
 constexpr std::chrono::seconds kLongLife{60};
 constexpr int kCannotStart = 71;  // EX_OSERR
+
+using Role = std::variant<Plan, ClientPlan>;
+
+const char* name_of(const Role& role) {
+  return std::holds_alternative<Plan>(role) ? "ntp-ke" : "ntp-ke-client";
+}
 
 void die_with(pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -72,8 +79,28 @@ void close_all_but(std::vector<int> kept) {
 //    swapping links), and what their links lead to.
 void enter_sandbox(const Plan&) {}
 
-[[noreturn]] void be_process(const Plan& plan, int channel, pid_t keeper) {
-  ::prctl(PR_SET_NAME, "ntp-ke", 0, 0, 0);
+// AND WHERE THE ONE FOR OUR SOURCES DOES. It has the channel, and the roots have been read once.
+// From here on it needs
+//  - calls: socket (TCP over IPv4 and IPv6), connect, getsockopt (SO_ERROR), getpeername,
+//  setsockopt
+//    (TCP_NODELAY), recvfrom, sendto, poll or ppoll, close, clock_gettime, getrandom, brk, mmap,
+//    munmap, madvise, futex, rt_sigreturn, exit_group, and to read roots again: openat, fstat,
+//    fstatfs, newfstatat, read;
+//  - files, to read: those of ClientPlan::roots, for an empty one tls::system_root_files(), and
+//    what their links lead to;
+//  - TCP connections to ClientPlan::ports.
+void enter_sandbox(const ClientPlan&) {}
+
+template <typename Loop, typename PlanOfIt>
+void run_loop(const PlanOfIt& plan, int channel) {
+  Loop loop(plan, channel);
+  if (!loop.prepare()) ::_exit(kCannotStart);
+  enter_sandbox(plan);
+  loop.run();
+}
+
+[[noreturn]] void be_process(const Role& role, int channel, pid_t keeper) {
+  ::prctl(PR_SET_NAME, name_of(role), 0, 0, 0);
   // Should memory run out, then handshakes are what the node can best do without.
   if (const os::Fd fd(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)); fd) {
     (void)!::write(fd.get(), "500", 3);
@@ -83,10 +110,8 @@ void enter_sandbox(const Plan&) {}
   ::setrlimit(RLIMIT_CORE, &no_core);
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // clears the signal of the parent's death: before die_with
   die_with(keeper);
-  Server server(plan, channel);
-  if (!server.prepare()) ::_exit(kCannotStart);
-  enter_sandbox(plan);
-  server.run();
+  if (const auto* plan = std::get_if<Plan>(&role)) run_loop<Server>(*plan, channel);
+  if (const auto* plan = std::get_if<ClientPlan>(&role)) run_loop<Client>(*plan, channel);
   ::_exit(0);
 }
 
@@ -100,10 +125,12 @@ std::string ending(int status) {
   return fmt::format("ended with code {}", WEXITSTATUS(status));
 }
 
-std::string why_again(pid_t child, int status, milliseconds pause) {
-  const std::string what = child < 0
-                               ? os::Error::last("NTS: fork the key establishment process").text()
-                               : "NTS: the key establishment process " + ending(status);
+std::string why_again(const Role& role, pid_t child, int status, milliseconds pause) {
+  const std::string whose = std::holds_alternative<Plan>(role)
+                                ? "the key establishment process"
+                                : "the process that establishes keys with sources";
+  const std::string what = child < 0 ? os::Error::last("NTS: fork " + whose).text()
+                                     : fmt::format("NTS: {} {}", whose, ending(status));
   return fmt::format("{}; starting it again in {} ms", what, pause.count());
 }
 
@@ -113,14 +140,14 @@ bool is_abandoned(int channel, milliseconds pause) {
   return ::poll(&watched, 1, static_cast<int>(pause.count())) > 0;
 }
 
-[[noreturn]] void keep(const Plan& plan, int channel) {
+[[noreturn]] void keep(const Role& role, int channel) {
   ::prctl(PR_SET_NAME, "ntp-ke-keeper", 0, 0, 0);
   const pid_t self = ::getpid();
   milliseconds pause = kFirstPause;
   while (true) {
     const RawTime begun = os::raw_now();
     const pid_t child = ::fork();
-    if (child == 0) be_process(plan, channel, self);
+    if (child == 0) be_process(role, channel, self);
     int status = 0;
     if (child > 0) {
       while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -129,15 +156,13 @@ bool is_abandoned(int channel, milliseconds pause) {
     }
     if (os::raw_now() - begun >= kLongLife) pause = kFirstPause;
     tell(channel, Ended{});
-    tell(channel, Told{.level = Told::Level::error, .text = why_again(child, status, pause)});
+    tell(channel, Told{.level = Told::Level::error, .text = why_again(role, child, status, pause)});
     if (is_abandoned(channel, pause)) ::_exit(0);
     pause = std::min(pause * 2, kLongestPause);
   }
 }
 
-}  // namespace
-
-std::expected<Child, os::Error> start_process(const Plan& plan) {
+std::expected<Child, os::Error> start(const Role& role, std::vector<int> kept) {
   std::array<int, 2> pair{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) {
     return std::unexpected(os::Error::last("NTS: make a pair of sockets"));
@@ -150,14 +175,20 @@ std::expected<Child, os::Error> start_process(const Plan& plan) {
   if (keeper < 0) return std::unexpected(os::Error::last("NTS: fork"));
   if (keeper == 0) {
     ignore_signals();
-    auto kept = plan.listeners;
     kept.push_back(theirs.get());
     close_all_but(std::move(kept));
     os::drop_thread_capabilities();  // CAP_SYS_TIME, where the server keeps it
     die_with(parent);
-    keep(plan, theirs.get());
+    keep(role, theirs.get());
   }
   return Child{.channel = std::move(ours), .keeper = keeper};
 }
+
+}  // namespace
+
+std::expected<Child, os::Error> start_process(const Plan& plan) {
+  return start(plan, plan.listeners);
+}
+std::expected<Child, os::Error> start_process(const ClientPlan& plan) { return start(plan, {}); }
 
 }  // namespace ntp::ke
