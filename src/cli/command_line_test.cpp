@@ -182,7 +182,7 @@ TEST(CommandLine, TakesSourcesSeveralTimes) {
   const auto line = parsed({"--source", "a.example", "run", "--source", "pool:b.example"});
   ASSERT_EQ(line.flags.size(), 2u);
   for (const auto& flag : line.flags) EXPECT_EQ(flag.key, "source.address");
-  EXPECT_NE(parsed({"--help"}).help.find("--source [pool:]HOST[:PORT]"), std::string::npos);
+  EXPECT_NE(parsed({"--help"}).help.find("--source [nts:][pool:]HOST[:PORT]"), std::string::npos);
 }
 
 TEST(CommandLine, NamesEveryFlagAndItsDefaultInHelp) {
