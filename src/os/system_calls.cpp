@@ -64,11 +64,12 @@ constexpr std::array kCalls{
     SystemCall{"ioctl", R, Allowed::ask_bytes},
     SystemCall{"rename", T},
     SystemCall{"renameat", T},
+    SystemCall{"fsync", T},                    // cookie keys, cookies
     SystemCall{"getdents64", S},               // conf.d
     SystemCall{"readlink", S},                 // whose socket holds a port
     SystemCall{"readlinkat", S},
-    SystemCall{"unlink", S},                   // the health channel
-    SystemCall{"unlinkat", S},
+    SystemCall{"unlink", T},                   // the health channel; a secret that could not be written
+    SystemCall{"unlinkat", T},
     SystemCall{"umask", S},
     // Networks: names, sources, interfaces; HTTP, the health channel, systemd, new listeners.
     SystemCall{"socket", R, Allowed::ip_unix_route},
