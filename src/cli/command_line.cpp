@@ -61,7 +61,9 @@ Examples:
 constexpr const char* kQueryExamples = R"(Examples:
   ntp-server query 127.0.0.1
   ntp-server query '[2001:db8::1]:123' --count 4
-  ntp-server query time.example.net --json)";
+  ntp-server query time.example.net --json
+  ntp-server query --nts time.example.net
+  ntp-server query --nts --ca /etc/ntp-server/ca.crt 192.0.2.1:4460)";
 constexpr const char* kCheckExamples =
     R"(Exits with 0 when the configuration is good, else with 78, or with 77 when a
 file may not be read. Prints every problem that there is.
@@ -231,6 +233,8 @@ class Parser {
   CLI::Option* count_ = nullptr;
   CLI::Option* json_ = nullptr;
   CLI::Option* query_timeout_ = nullptr;
+  CLI::Option* nts_ = nullptr;
+  CLI::Option* query_ca_ = nullptr;
   CLI::Option* origin_ = nullptr;
   CLI::Option* version_flag_ = nullptr;
 };
@@ -287,6 +291,12 @@ Parser::Parser() {
   count_ = add_text(*query_, "--count", "N", "how many questions, a second apart (default: 1)");
   json_ = query_->add_flag("--json");
   json_->description("print one JSON document with every answer");
+  nts_ = query_->add_flag("--nts");
+  nts_->description(
+      "establish keys first (NTS) and believe nothing else; PORT is then that of key "
+      "establishment, 4460 where none is written");
+  query_ca_ = add_text(*query_, "--ca", "FILE",
+                       "with --nts: authorities to believe (default: those of the system)");
   query_timeout_ =
       add_text(*query_, "--timeout", "DURATION", "how long to wait for each answer (default: 2s)");
 
@@ -456,6 +466,9 @@ void Parser::collect_query(CommandLine& line) const {
   options.host = host_->results().front();
   if (options.host.empty()) throw Wrong{"HOST is empty"};
   options.json = json_->count() > 0;
+  options.nts = nts_->count() > 0;
+  options.ca = once(*query_ca_).value_or("");
+  if (!options.nts && query_ca_->count() > 0) throw Wrong{"--ca means nothing without --nts"};
   options.timeout = duration(*query_timeout_, 1ms, 60s).value_or(options.timeout);
   if (const auto text = once(*count_)) {
     const auto count = config::parse_integer(*text);
