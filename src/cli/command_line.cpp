@@ -196,6 +196,7 @@ class Parser {
   void collect_settings(CommandLine& line) const;
   void collect_healthcheck(CommandLine& line) const;
   void collect_ctl(CommandLine& line) const;
+  void add_query();
   void collect_query(CommandLine& line) const;
   void add_ca();
   void collect_ca(const CLI::App& app, CommandLine& line) const;
@@ -284,21 +285,7 @@ Parser::Parser() {
                          "the server's health socket (default: the setting health.socket)");
   ctl_config_ = add_config(*ctl_);
 
-  query_ = &add_command(root_, "query", "Ask a server for the time; sets nothing", kQueryExamples);
-  host_ =
-      add_text(*query_, "HOST", "HOST[:PORT]", "name or address, port 123 where none is written");
-  host_->required();
-  count_ = add_text(*query_, "--count", "N", "how many questions, a second apart (default: 1)");
-  json_ = query_->add_flag("--json");
-  json_->description("print one JSON document with every answer");
-  nts_ = query_->add_flag("--nts");
-  nts_->description(
-      "establish keys first (NTS) and believe nothing else; PORT is then that of key "
-      "establishment, 4460 where none is written");
-  query_ca_ = add_text(*query_, "--ca", "FILE",
-                       "with --nts: authorities to believe (default: those of the system)");
-  query_timeout_ =
-      add_text(*query_, "--timeout", "DURATION", "how long to wait for each answer (default: 2s)");
+  add_query();
 
   check_ = &add_command(root_, "check", "Say what is wrong with the configuration", kCheckExamples);
   configured_.push_back(add_settings(*check_));
@@ -457,6 +444,24 @@ void Parser::collect_ctl(CommandLine& line) const {
   }
   options.timeout = duration(*ctl_timeout_, 0s, 24h).value_or(options.timeout);
   if (const auto file = config_file(*ctl_config_)) line.config = file;
+}
+
+void Parser::add_query() {
+  query_ = &add_command(root_, "query", "Ask a server for the time; sets nothing", kQueryExamples);
+  host_ =
+      add_text(*query_, "HOST", "HOST[:PORT]", "name or address, port 123 where none is written");
+  host_->required();
+  count_ = add_text(*query_, "--count", "N", "how many questions, a second apart (default: 1)");
+  json_ = query_->add_flag("--json");
+  json_->description("print one JSON document with every answer");
+  nts_ = query_->add_flag("--nts");
+  nts_->description(
+      "establish keys first (NTS) and believe nothing else; PORT is then that of key "
+      "establishment, 4460 where none is written");
+  query_ca_ = add_text(*query_, "--ca", "FILE",
+                       "with --nts: authorities to believe (default: those of the system)");
+  query_timeout_ =
+      add_text(*query_, "--timeout", "DURATION", "how long to wait for each answer (default: 2s)");
 }
 
 void Parser::collect_query(CommandLine& line) const {

@@ -304,6 +304,28 @@ class NtsSources(unittest.TestCase):
         server.wait_line(r"no source had nts at the start", since=since)
         server.wait_line(r"cannot be served without a restart; the old one stays in force", since=since)
 
+    def query(self, *arguments):
+        done = subprocess.run([PROGRAM, "query", "--nts", *arguments], capture_output=True, text=True, timeout=30, env={"PATH": os.environ["PATH"]})
+        return done.returncode, done.stdout, done.stderr
+
+    def test_query_nts_shows_what_is_negotiated_and_believes_nobody_else(self):
+        authority, other = self.authority(), self.authority()
+        self.upstream(authority)
+        code, out, error = self.query("--ca", authority.root, UP)
+        self.assertEqual((code, error), (0, ""))
+        self.assertRegex(out, r"127\.0\.7\.1:4460  NTS AES-\S+  TLS_\S+  8 cookies of \d+ octets  certificate CN = 127\.0\.7\.1 .*until 20")
+        self.assertRegex(out, r"127\.0\.7\.1:123  stratum 3  offset")
+        code, out, _ = self.query("--ca", authority.root, UP, "--json", "--count", "2")
+        document = json.loads(out)
+        self.assertEqual((code, document["received"], document["nts"]["cookies"]), (0, 2, 8))
+        self.assertEqual(document["nts"]["certificate"]["subject"], "CN = 127.0.7.1")
+        for arguments, why in ((("--ca", other.root, UP), "its certificate is not trusted"), ((UP,), "its certificate is not trusted|no root certificates"),
+                               (("--ca", authority.root, "127.0.7.1:123"), "Connection refused"), (("--ca", "/nowhere", UP), "open /nowhere"),
+                               (("--ca", authority.root, "localhost:4460"), "Connection refused")):
+            code, out, error = self.query(*arguments)
+            self.assertEqual((code, out), (69, ""), arguments)
+            self.assertRegex(error, why)
+
     # ---- symmetric keys ----------------------------------------------------------------------------
 
     def keys(self, text):
