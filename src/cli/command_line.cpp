@@ -61,7 +61,9 @@ Examples:
 constexpr const char* kQueryExamples = R"(Examples:
   ntp-server query 127.0.0.1
   ntp-server query '[2001:db8::1]:123' --count 4
-  ntp-server query time.example.net --json)";
+  ntp-server query time.example.net --json
+  ntp-server query --nts time.example.net
+  ntp-server query --nts --ca /etc/ntp-server/ca.crt 192.0.2.1:4460)";
 constexpr const char* kCheckExamples =
     R"(Exits with 0 when the configuration is good, else with 78, or with 77 when a
 file may not be read. Prints every problem that there is.
@@ -194,6 +196,7 @@ class Parser {
   void collect_settings(CommandLine& line) const;
   void collect_healthcheck(CommandLine& line) const;
   void collect_ctl(CommandLine& line) const;
+  void add_query();
   void collect_query(CommandLine& line) const;
   void add_ca();
   void collect_ca(const CLI::App& app, CommandLine& line) const;
@@ -231,6 +234,8 @@ class Parser {
   CLI::Option* count_ = nullptr;
   CLI::Option* json_ = nullptr;
   CLI::Option* query_timeout_ = nullptr;
+  CLI::Option* nts_ = nullptr;
+  CLI::Option* query_ca_ = nullptr;
   CLI::Option* origin_ = nullptr;
   CLI::Option* version_flag_ = nullptr;
 };
@@ -280,15 +285,7 @@ Parser::Parser() {
                          "the server's health socket (default: the setting health.socket)");
   ctl_config_ = add_config(*ctl_);
 
-  query_ = &add_command(root_, "query", "Ask a server for the time; sets nothing", kQueryExamples);
-  host_ =
-      add_text(*query_, "HOST", "HOST[:PORT]", "name or address, port 123 where none is written");
-  host_->required();
-  count_ = add_text(*query_, "--count", "N", "how many questions, a second apart (default: 1)");
-  json_ = query_->add_flag("--json");
-  json_->description("print one JSON document with every answer");
-  query_timeout_ =
-      add_text(*query_, "--timeout", "DURATION", "how long to wait for each answer (default: 2s)");
+  add_query();
 
   check_ = &add_command(root_, "check", "Say what is wrong with the configuration", kCheckExamples);
   configured_.push_back(add_settings(*check_));
@@ -449,6 +446,24 @@ void Parser::collect_ctl(CommandLine& line) const {
   if (const auto file = config_file(*ctl_config_)) line.config = file;
 }
 
+void Parser::add_query() {
+  query_ = &add_command(root_, "query", "Ask a server for the time; sets nothing", kQueryExamples);
+  host_ =
+      add_text(*query_, "HOST", "HOST[:PORT]", "name or address, port 123 where none is written");
+  host_->required();
+  count_ = add_text(*query_, "--count", "N", "how many questions, a second apart (default: 1)");
+  json_ = query_->add_flag("--json");
+  json_->description("print one JSON document with every answer");
+  nts_ = query_->add_flag("--nts");
+  nts_->description(
+      "establish keys first (NTS) and believe nothing else; PORT is then that of key "
+      "establishment, 4460 where none is written");
+  query_ca_ = add_text(*query_, "--ca", "FILE",
+                       "with --nts: authorities to believe (default: those of the system)");
+  query_timeout_ =
+      add_text(*query_, "--timeout", "DURATION", "how long to wait for each answer (default: 2s)");
+}
+
 void Parser::collect_query(CommandLine& line) const {
   auto& options = line.query;
   if (host_->count() > 1)
@@ -456,6 +471,9 @@ void Parser::collect_query(CommandLine& line) const {
   options.host = host_->results().front();
   if (options.host.empty()) throw Wrong{"HOST is empty"};
   options.json = json_->count() > 0;
+  options.nts = nts_->count() > 0;
+  options.ca = once(*query_ca_).value_or("");
+  if (!options.nts && query_ca_->count() > 0) throw Wrong{"--ca means nothing without --nts"};
   options.timeout = duration(*query_timeout_, 1ms, 60s).value_or(options.timeout);
   if (const auto text = once(*count_)) {
     const auto count = config::parse_integer(*text);

@@ -95,6 +95,10 @@ TEST(CommandLine, ReadsTheOptionsOfQuery) {
   EXPECT_EQ(plain.count, 1);
   EXPECT_FALSE(plain.json);
   EXPECT_EQ(plain.timeout, 2s);
+  EXPECT_FALSE(plain.nts);
+  const auto by_nts = parsed({"query", "a", "--nts", "--ca", "/ca.crt"}).query;
+  EXPECT_TRUE(by_nts.nts);
+  EXPECT_EQ(by_nts.ca, "/ca.crt");
   const auto full = parsed({"query", "--count", "4", "--json", "[::1]", "--timeout=1s"}).query;
   EXPECT_EQ(full.host, "[::1]");
   EXPECT_EQ(full.count, 4);
@@ -126,6 +130,7 @@ TEST(CommandLine, SaysWhatIsWrong) {
       {{"query", "a", "--count", "x"},
        "--count is \"x\"; it must be a whole number from 1 to 1000"},
       {{"query", "a", "--count", "1", "--count", "2"}, "--count is given twice"},
+      {{"query", "a", "--ca", "/x"}, "--ca means nothing without --nts"},
       {{"query", "a", "--timeout", "2"},
        "--timeout is \"2\", a number without a unit; write the unit: \"100ms\", \"1.5s\""},
       {{"query", "a", "--timeout", "2m"},
@@ -182,7 +187,7 @@ TEST(CommandLine, TakesSourcesSeveralTimes) {
   const auto line = parsed({"--source", "a.example", "run", "--source", "pool:b.example"});
   ASSERT_EQ(line.flags.size(), 2u);
   for (const auto& flag : line.flags) EXPECT_EQ(flag.key, "source.address");
-  EXPECT_NE(parsed({"--help"}).help.find("--source [pool:]HOST[:PORT]"), std::string::npos);
+  EXPECT_NE(parsed({"--help"}).help.find("--source [nts:][pool:]HOST[:PORT]"), std::string::npos);
 }
 
 TEST(CommandLine, NamesEveryFlagAndItsDefaultInHelp) {

@@ -22,6 +22,8 @@ struct QueryOptions {
   std::string host{};  // HOST or HOST:PORT, as written; never empty
   int count = 1;
   bool json = false;
+  bool nts = false;  // then the port is that of key establishment
+  std::string ca{};  // file of roots; empty: those of the system
   std::chrono::nanoseconds timeout = std::chrono::seconds(2);  // for each answer
   LocalServer server{};  // with whose time HOST's is compared, where there is one
 };

@@ -103,22 +103,33 @@ std::string counts(const json& value) {
   return text.empty() ? kUnknown : text;
 }
 
+// "NTS 8" with the cookies that are left, "key 5", or nothing.
+std::string proof(const json& source) {
+  const json& nts = at(source, "nts");
+  if (nts.is_object()) {
+    return at(nts, "has_keys") == true ? "NTS " + word(at(nts, "cookies")) : "NTS, no keys";
+  }
+  const json& key = at(source, "key");
+  return key.is_number() ? "key " + word(key) : "none";
+}
+
 std::string sources_text(const json& status) {
-  return table(
-      status,
-      {"SOURCE", "STRATUM", "POLL", "REACH", "AGE", "OFFSET", "+-", "DELAY", "REFUSED", "VERDICT"},
-      [](const json& s) -> Row {
-        return {source_name(s),
-                word(at(s, "stratum")),
-                word(at(s, "poll")),
-                reach(at(s, "reach")),
-                seconds_of(at(s, "age_s")),
-                seconds_of(at(s, "offset_s"), true),
-                seconds_of(at(s, "root_distance_s")),
-                seconds_of(at(s, "delay_s")),
-                word(at(s, "refused")),
-                word(at(s, "verdict"))};
-      });
+  return table(status,
+               {"SOURCE", "STRATUM", "POLL", "REACH", "AGE", "OFFSET", "+-", "DELAY", "PROOF",
+                "REFUSED", "VERDICT"},
+               [](const json& s) -> Row {
+                 return {source_name(s),
+                         word(at(s, "stratum")),
+                         word(at(s, "poll")),
+                         reach(at(s, "reach")),
+                         seconds_of(at(s, "age_s")),
+                         seconds_of(at(s, "offset_s"), true),
+                         seconds_of(at(s, "root_distance_s")),
+                         seconds_of(at(s, "delay_s")),
+                         proof(s),
+                         word(at(s, "refused")),
+                         word(at(s, "verdict"))};
+               });
 }
 
 std::string sourcestats_text(const json& status) {

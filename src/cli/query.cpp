@@ -11,8 +11,10 @@
 #include "cli/commands.h"
 #include "cli/local_server.h"
 #include "cli/output.h"
+#include "cli/query_nts.h"
 #include "cli/served_time.h"
 #include "control/refid_text.h"
+#include "control/time_text.h"
 #include "os/ntp_exchange.h"
 
 namespace ntp::cli {
@@ -22,6 +24,7 @@ constexpr int kUnavailable = 69;  // EX_UNAVAILABLE
 constexpr int kUsage = 2;
 constexpr int kPause_ms = 1000;  // between questions to one server: some take more for an attack
 constexpr std::uint16_t kNtpPort = 123;
+constexpr std::uint16_t kKePort = 4460;
 constexpr std::chrono::milliseconds kLocalAnswer{500};
 
 struct Target {
@@ -30,12 +33,12 @@ struct Target {
 };
 
 // "HOST", "HOST:PORT", "2001:db8::1", "[2001:db8::1]:PORT".
-std::optional<Target> parse_target(const std::string& text) {
-  if (const auto endpoint = parse_endpoint(text, kNtpPort)) {
+std::optional<Target> parse_target(const std::string& text, std::uint16_t usual) {
+  if (const auto endpoint = parse_endpoint(text, usual)) {
     return Target{to_string(endpoint->address), endpoint->port};
   }
   const auto colon = text.find(':');
-  if (colon == std::string::npos) return Target{.host = text};
+  if (colon == std::string::npos) return Target{.host = text, .port = usual};
   if (text.find(':', colon + 1) != std::string::npos) return std::nullopt;
   const auto port = parse_endpoint("0.0.0.0" + text.substr(colon), kNtpPort);
   if (!port || colon == 0) return std::nullopt;
@@ -87,6 +90,33 @@ nlohmann::json as_json(const Answer& answer) {
           {"poll", m.reply.poll}};
 }
 
+void print_nts(const NtsFacts& facts) {
+  const auto& keys = facts.keys;
+  print(fmt::format("{}  NTS {}  {}  {} cookies of {} octets  certificate {} (by {}) until {}\n",
+                    to_string(facts.establishment), crypto::name(keys.keys.aead), facts.cipher,
+                    keys.cookies.size(), keys.cookies.front().size(), facts.certificate.subject,
+                    facts.certificate.issuer, control::rfc3339_utc(facts.certificate.valid_until)));
+}
+
+nlohmann::json as_json(const NtsFacts& facts) {
+  const auto& keys = facts.keys;
+  return {{"key_establishment", to_string(facts.establishment)},
+          {"cipher", facts.cipher},
+          {"aead", crypto::name(keys.keys.aead)},
+          {"exported_as_rfc", facts.exported_as_rfc},
+          {"cookies", keys.cookies.size()},
+          {"cookie_octets", keys.cookies.front().size()},
+          {"server", keys.server},
+          {"port", keys.port ? nlohmann::json(*keys.port) : nlohmann::json()},
+          {"warnings", facts.warnings},
+          {"roots", facts.roots},
+          {"certificate",
+           {{"subject", facts.certificate.subject},
+            {"issuer", facts.certificate.issuer},
+            {"valid_from", control::rfc3339_utc(facts.certificate.valid_from)},
+            {"valid_until", control::rfc3339_utc(facts.certificate.valid_until)}}}};
+}
+
 struct Outcome {
   Endpoint server;
   std::vector<Answer> samples;
@@ -111,14 +141,15 @@ class Local {
 };
 
 // The first address that answers is asked for the rest as well.
-Outcome ask(const std::vector<Endpoint>& addresses, const QueryOptions& options) {
+Outcome ask(const std::vector<Endpoint>& addresses, const QueryOptions& options,
+            client::NtsSession* nts) {
   Local local(options.server);
   Outcome outcome;
   for (const Endpoint& address : addresses) {
     outcome.server = address;
     for (int i = 0; i < options.count; ++i) {
       if (i > 0) ::poll(nullptr, 0, kPause_ms);
-      const auto measured = os::exchange(address, options.timeout);
+      const auto measured = os::exchange(address, options.timeout, nts);
       if (!measured) {
         outcome.failure = fmt::format("{}: {}", to_string(address), measured.error());
         if (outcome.samples.empty() && &address != &addresses.back()) break;
@@ -133,7 +164,7 @@ Outcome ask(const std::vector<Endpoint>& addresses, const QueryOptions& options)
   return outcome;
 }
 
-void print_json(const QueryOptions& options, const Outcome& outcome) {
+void print_json(const QueryOptions& options, const Outcome& outcome, const NtsFacts* nts) {
   nlohmann::json all = nlohmann::json::array();
   for (const auto& sample : outcome.samples) all.push_back(as_json(sample));
   nlohmann::json document{{"query", options.host},
@@ -141,6 +172,7 @@ void print_json(const QueryOptions& options, const Outcome& outcome) {
                           {"sent", options.count},
                           {"received", outcome.samples.size()},
                           {"samples", all}};
+  if (nts != nullptr) document["nts"] = as_json(*nts);
   if (!outcome.samples.empty()) {  // the quickest round trip tells most
     document["best"] = as_json(*std::ranges::min_element(
         outcome.samples, {}, [](const Answer& answer) { return answer.measured.delay_s; }));
@@ -148,10 +180,28 @@ void print_json(const QueryOptions& options, const Outcome& outcome) {
   print(document.dump(2) + '\n');
 }
 
+int conclude(const QueryOptions& options, const Outcome& outcome, const NtsFacts* nts) {
+  if (options.json) print_json(options, outcome, nts);
+  if (!outcome.failure.empty()) complain(fmt::format("ntp-server: {}\n", outcome.failure));
+  return outcome.samples.empty() ? kUnavailable : 0;
+}
+
+int query_by_nts(const Target& target, const QueryOptions& options) {
+  const auto facts = establish_keys(target.host, target.port, options.ca);
+  if (!facts) {
+    complain(fmt::format("ntp-server: no keys (NTS): {}\n", facts.error()));
+    return kUnavailable;
+  }
+  if (!options.json) print_nts(*facts);
+  client::NtsSession session;
+  session.on_established(facts->keys, RawTime{});
+  return conclude(options, ask(facts->servers, options, &session), &*facts);
+}
+
 }  // namespace
 
 int run_query(const QueryOptions& options) {
-  const auto target = parse_target(options.host);
+  const auto target = parse_target(options.host, options.nts ? kKePort : kNtpPort);
   if (!target || target->port == 0) {
     complain(
         fmt::format("ntp-server: \"{}\" is not HOST or HOST:PORT (IPv6: [ADDRESS]:PORT; PORT from "
@@ -159,15 +209,13 @@ int run_query(const QueryOptions& options) {
                     options.host));
     return kUsage;
   }
+  if (options.nts) return query_by_nts(*target, options);
   const auto addresses = os::resolve(target->host, target->port);
   if (!addresses) {
     complain(fmt::format("ntp-server: cannot find {}: {}\n", target->host, addresses.error()));
     return kUnavailable;
   }
-  const Outcome outcome = ask(*addresses, options);
-  if (options.json) print_json(options, outcome);
-  if (!outcome.failure.empty()) complain(fmt::format("ntp-server: {}\n", outcome.failure));
-  return outcome.samples.empty() ? kUnavailable : 0;
+  return conclude(options, ask(*addresses, options, nullptr), nullptr);
 }
 
 }  // namespace ntp::cli

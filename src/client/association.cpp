@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "client/exchange.h"
 #include "wire/packet.h"
@@ -27,6 +28,7 @@ constexpr double kCoarsest_s = 0x1p-6;         // stated precision that toleranc
 constexpr double kReferenceSlack_s = 0x1p-10;  // reftime is rounded apart from xmt
 constexpr nanoseconds kStampSlack = std::chrono::milliseconds(1);
 constexpr std::uint8_t kMaxStratum = 16;
+constexpr std::size_t kKeyIdSize = 4;
 
 nanoseconds power_of_two(int log2_s) { return nanoseconds(std::llround(std::ldexp(1e9, log2_s))); }
 
@@ -97,6 +99,7 @@ Association::Association(const Endpoint& address, const AssociationOptions& opti
   state_.poll = options.minpoll;
   state_.anchor = now;
   state_.jitter = unit_fraction(random);
+  if (options.nts) nts_.emplace();
   if (options.iburst) {
     state_.burst_left = kBurst;
     state_.burst_began = now;
@@ -107,6 +110,7 @@ int Association::poll() const noexcept { return std::max(state_.poll, state_.pol
 
 bool Association::is_unreachable() const noexcept {
   const int missed = state_.unanswered - (state_.question ? 1 : 0);  // one may still be answered
+  if (state_.reach == 0 && nts_ && nts_->is_hopeless()) return true;
   return state_.reach == 0 && (missed >= kUnreachable || state_.unsent >= kUnsendable);
 }
 
@@ -142,7 +146,7 @@ nanoseconds Association::time_limit() const noexcept {
 }
 
 std::optional<RawTime> Association::next_question() const noexcept {
-  if (state_.denied) return std::nullopt;
+  if (state_.denied || !may_ask()) return std::nullopt;
   const RawTime due = state_.anchor + wait();
   // At sub-second polls an answer may take longer than the interval.
   if (state_.question) return std::max(due, state_.question->sent + kPatience);
@@ -151,8 +155,31 @@ std::optional<RawTime> Association::next_question() const noexcept {
 
 std::optional<RawTime> Association::next_deadline() const noexcept {
   const auto due = next_question();
-  if (!due || !state_.question) return due;
+  if (!state_.question) return due;
+  if (!due) return state_.question->sent + time_limit();
   return std::min(*due, state_.question->sent + time_limit());
+}
+
+// Never without a proof where one is demanded: there is no way back to plain questions.
+bool Association::may_ask() const noexcept {
+  if (options_.nts) return nts_->has_keys();
+  return options_.key == 0 || key_.has_value();
+}
+
+// Empty where NTS has no cookie left.
+std::vector<std::byte> Association::write_request(std::uint64_t nonce, RawTime now,
+                                                  RandomSource& random) {
+  const wire::Header header = make_request(nonce, options_.version);
+  if (nts_) return nts_->write_question(header, now, random);
+  const std::size_t mac = options_.key != 0 ? kKeyIdSize + key_->size() : 0;
+  std::vector<std::byte> bytes(wire::kHeaderSize + mac);
+  encode_header(header, std::span(bytes).first<wire::kHeaderSize>());
+  if (mac == 0) return bytes;
+  const auto digest = key_->compute(std::span(bytes).first(wire::kHeaderSize));
+  const auto tail = std::span(bytes).subspan(wire::kHeaderSize);
+  ByteWriter(tail).write(options_.key);
+  std::ranges::copy(std::span(digest).first(key_->size()), tail.subspan(kKeyIdSize).begin());
+  return bytes;
 }
 
 std::uint64_t Association::fresh_nonce(RandomSource& random) const {
@@ -183,11 +210,14 @@ std::optional<Transmit> Association::on_timer(RawTime now, RandomSource& random)
   state_.jitter = unit_fraction(random);
   state_.reach = static_cast<std::uint8_t>(state_.reach << 1);
   state_.unanswered += 1;
-  state_.questions += 1;
   if (state_.burst_left > 0) state_.burst_left -= 1;
   state_.was_soon = std::exchange(state_.soon, false);
-  Transmit transmit{.to = address_};
-  encode_header(make_request(nonce, options_.version), transmit.bytes);
+  Transmit transmit{.to = address_, .bytes = write_request(nonce, now, random)};
+  if (transmit.bytes.empty()) {  // as good as one that is not answered, until there are keys
+    state_.question.reset();
+    return std::nullopt;
+  }
+  state_.questions += 1;
   return transmit;
 }
 
@@ -234,6 +264,25 @@ std::optional<Reject> Association::match(const Arrival& arrival,
   return std::nullopt;
 }
 
+// Whether it is from whom it seems to be. What fails here leaves the question open: the true answer
+// may still come.
+std::optional<Reject> Association::prove(const Arrival& arrival, std::span<const std::byte> mac,
+                                         bool has_nts_field) {
+  if (nts_) {
+    const auto opened = nts_->open(arrival.datagram);
+    return opened ? std::nullopt : std::optional(opened.error());
+  }
+  if (mac.size() == kKeyIdSize) return Reject::crypto_nak;
+  if (options_.key == 0) {
+    return mac.empty() && !has_nts_field ? std::nullopt : std::optional(Reject::unasked_mac);
+  }
+  if (mac.empty() || !key_) return Reject::unauthenticated;
+  if (ByteReader(mac).read<std::uint32_t>() != options_.key) return Reject::wrong_key;
+  const auto covered = arrival.datagram.first(arrival.datagram.size() - mac.size());
+  if (!key_->verify(covered, mac.subspan(kKeyIdSize))) return Reject::unauthenticated;
+  return std::nullopt;
+}
+
 std::expected<clock::Sample, Reject> Association::take(const Arrival& arrival) {
   const bool scoped = address_.scope != 0 && arrival.from.scope != address_.scope;
   if (arrival.from.address != address_.address || arrival.from.port != address_.port || scoped) {
@@ -243,8 +292,9 @@ std::expected<clock::Sample, Reject> Association::take(const Arrival& arrival) {
   if (!packet) return std::unexpected(Reject::malformed);
   const wire::Header& reply = packet->header;
   if (const auto reject = match(arrival, reply)) return std::unexpected(*reject);
-  if (packet->mac.size() == 4) return std::unexpected(Reject::crypto_nak);
-  if (!packet->mac.empty() || packet->has_nts_field) return std::unexpected(Reject::unasked_mac);
+  if (const auto reject = prove(arrival, packet->mac, packet->has_nts_field)) {
+    return std::unexpected(*reject);
+  }
 
   const Question question = *state_.question;
   state_.question.reset();  // one answer only, good or bad
@@ -319,6 +369,14 @@ void Association::ask_soon() noexcept {
 void Association::set_poll(int log2_s) noexcept {
   state_.poll = std::clamp(log2_s, options_.minpoll, options_.maxpoll);
 }
+
+void Association::on_keys(const Endpoint& address, RawTime now) noexcept {
+  address_ = address;
+  state_.anchor = now;
+  if (state_.reach == 0 && options_.iburst) start_burst(now);
+}
+
+void Association::set_key(const std::optional<crypto::MacKey>& key) noexcept { key_ = key; }
 
 void Association::set_options(const AssociationOptions& options) noexcept {
   options_ = options;

@@ -9,13 +9,16 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/ip.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "client/nts_session.h"
 #include "client/reject.h"
 #include "clock/clock_map.h"
 #include "clock/sample.h"
+#include "crypto/mac.h"
 #include "wire/header.h"
 
 namespace ntp::client {
@@ -38,6 +41,8 @@ struct AssociationOptions {
   int maxpoll = 10;
   double max_delay_s = 3;
   double precision_s = 1e-6;  // resolution of our own stamps
+  bool nts = false;           // nothing is asked without keys, nothing believed without proof
+  std::uint32_t key = 0;      // number of the symmetric key; 0: none. Likewise
 
   friend bool operator==(const AssociationOptions&, const AssociationOptions&) = default;
 };
@@ -46,7 +51,7 @@ struct AssociationOptions {
 // port for each question (RFC 9109) is one more thing that who forges an answer has to guess.
 struct Transmit {
   Endpoint to{};
-  std::array<std::byte, wire::kHeaderSize> bytes{};
+  std::vector<std::byte> bytes{};
 };
 
 // Of the send call itself. What ICMP tells later is anybody's word and only a hint (`refused`).
@@ -119,6 +124,14 @@ class Association {
   void set_options(const AssociationOptions& options) noexcept;
   void start_burst(RawTime now) noexcept;  // after a suspend, or when the network is back
 
+  // Null without NTS. After on_established() on_keys() is to be called.
+  NtsSession* nts() noexcept { return nts_ ? &*nts_ : nullptr; }
+  const NtsSession* nts() const noexcept { return nts_ ? &*nts_ : nullptr; }
+  // `address` is whom the key establishment has named.
+  void on_keys(const Endpoint& address, RawTime now) noexcept;
+  // The one with the number options().key; empty: it is not there any more.
+  void set_key(const std::optional<crypto::MacKey>& key) noexcept;
+
   const Endpoint& address() const noexcept { return address_; }
   const AssociationOptions& options() const noexcept { return options_; }
   const AssociationState& state() const noexcept { return state_; }
@@ -128,6 +141,10 @@ class Association {
 
  private:
   std::expected<clock::Sample, Reject> take(const Arrival& arrival);
+  bool may_ask() const noexcept;
+  std::vector<std::byte> write_request(std::uint64_t nonce, RawTime now, RandomSource& random);
+  std::optional<Reject> prove(const Arrival& arrival, std::span<const std::byte> mac,
+                              bool has_nts_field);
   std::optional<Reject> match(const Arrival& arrival, const wire::Header& reply) const noexcept;
   Reject take_kiss(std::uint32_t code) noexcept;
   void note_success(const clock::Sample& sample, RawTime now) noexcept;
@@ -139,6 +156,8 @@ class Association {
   AssociationOptions options_;
   AssociationState state_;
   RejectCounts rejects_;
+  std::optional<NtsSession> nts_;
+  std::optional<crypto::MacKey> key_;
 };
 
 }  // namespace ntp::client

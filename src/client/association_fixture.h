@@ -16,7 +16,7 @@ inline const clock::ClockMap kBase{.at = kStart,
                                    .real = RealTime(std::chrono::seconds(1'790'000'000))};
 
 inline wire::Header header_of(const Transmit& transmit) {
-  return wire::parse_header(std::span<const std::byte, wire::kHeaderSize>(transmit.bytes));
+  return wire::parse_header(std::span(transmit.bytes).first<wire::kHeaderSize>());
 }
 
 // A server half a second ahead: 100 us to it, 50 us in it, 300 us back.

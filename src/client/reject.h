@@ -20,6 +20,9 @@ enum class Reject : std::uint8_t {
   bogus,             //
   crypto_nak,        // these two leave the question open: a true answer may still come
   unasked_mac,       //
+  nts_nak,           // so do these three
+  unauthenticated,   //
+  wrong_key,         //
   kiss_rate,         // from here on the question is answered, and nothing else answers it
   kiss_deny,         //
   kiss_restrict,     //

@@ -318,6 +318,7 @@ TEST(Reject, JudgesEveryKindOfAnswerByItsRule) {
   }
   seen.insert(Reject::duplicate);         // TakesOneAnswerToAQuestion
   seen.insert(Reject::delay_over_limit);  // HasALimitOfDelayOfItsOwn
+  seen.insert({Reject::nts_nak, Reject::unauthenticated, Reject::wrong_key});  // nts_source_test
   EXPECT_EQ(seen.size(), kRejects);
   RecordProperty("cases", static_cast<int>(cases.size()));
 }

@@ -73,6 +73,10 @@ std::string describe(const Event& event) {
       return fmt::format("source {} is not believed: {}", who, event.why);
     case Event::Kind::agrees:
       return fmt::format("source {} is no longer a falseticker", who);
+    case Event::Kind::keys:
+      return fmt::format("source {} has keys (NTS): {}", who, event.why);
+    case Event::Kind::no_keys:
+      return fmt::format("source {} gives no keys (NTS): {}", who, event.why);
   }
   return who;
 }
@@ -90,19 +94,23 @@ std::size_t Source::wanted() const {
   return static_cast<std::size_t>(std::clamp(options_.max_sources, 1, kMostPoolMembers));
 }
 
-bool Source::is_usable(const IpAddress& address, const Step& step) const {
+bool Source::may_be_asked(const Endpoint& server, const Step& step) {
+  const IpAddress& address = server.address;
   if (address.is_multicast() || address.is_unspecified() || address.is_broadcast()) return false;
   const auto is_own = [&](const Endpoint& own) {
     const bool at_all = own.address.is_unspecified() && own.address.family == address.family &&
                         address.is_loopback();
-    return own.port == options_.port && (at_all || own.address == address);
+    return own.port == server.port && (at_all || own.address == address);
   };
   if (std::ranges::any_of(step.own, is_own)) return false;
-  const auto mine = std::ranges::any_of(members_, [&address](const Member& member) {
-    return member.association.address().address == address;
-  });
+  return std::ranges::find(step.taken, server) == step.taken.end();
+}
+
+bool Source::is_usable(const IpAddress& address, const Step& step) const {
+  if (!may_be_asked(endpoint_of(address), step)) return false;
+  const auto mine = std::ranges::any_of(
+      members_, [&address](const Member& member) { return member.resolved == address; });
   if (mine) return false;
-  if (std::ranges::find(step.taken, endpoint_of(address)) != step.taken.end()) return false;
   return std::ranges::none_of(barred_, [&](const Barred& barred) {
     return barred.address == address && step.now < barred.until;
   });
@@ -125,14 +133,142 @@ std::optional<IpAddress> Source::spare(const Step& step) const {
 
 void Source::add(const IpAddress& address, Step& step) {
   const AssociationId id = step.next_id++;
-  members_.push_back({.id = id,
-                      .association = Association(endpoint_of(address), options_.association(),
-                                                 step.now, step.random)});
+  members_.push_back(
+      {.id = id, .association = make_association(endpoint_of(address), step), .resolved = address});
+  recall(members_.back(), step);
   say(step, {.kind = Event::Kind::added,
              .source = id_,
              .association = id,
              .name = options_.host,
-             .address = endpoint_of(address)});
+             .address = members_.back().association.address()});
+}
+
+Association Source::make_association(const Endpoint& address, Step& step) const {
+  Association association(address, options_.association(), step.now, step.random);
+  const auto key = step.keys.find(static_cast<std::uint32_t>(options_.key));
+  if (key != step.keys.end()) association.set_key(key->second);
+  return association;
+}
+
+// Cookies are used once: what is recalled is no longer there for others.
+void Source::recall(Member& member, Step& step) {
+  if (!options_.nts) return;
+  const auto before = std::ranges::find(resting_, member.resolved, &Resting::resolved);
+  if (before != resting_.end()) {
+    *member.association.nts() = std::move(before->session);
+    member.association.on_keys(before->server, step.now);
+    resting_.erase(before);
+    return;
+  }
+  const auto found = std::ranges::find_if(step.saved, [&](const SavedNts& saved) {
+    return saved.host == options_.host && saved.ke_port == options_.nts_port &&
+           saved.resolved == member.resolved;
+  });
+  if (found == step.saved.end()) return;
+  member.association.nts()->recall(std::move(found->memory), step.now);
+  if (member.association.nts()->has_keys()) member.association.on_keys(found->server, step.now);
+  step.saved.erase(found);
+}
+
+void Source::remember(std::vector<SavedNts>& out) const {
+  for (const Member& member : members_) {
+    const NtsSession* nts = member.association.nts();
+    auto memory = nts != nullptr ? nts->memory() : std::nullopt;
+    if (!memory) continue;
+    out.push_back({.host = options_.host,
+                   .ke_port = static_cast<std::uint16_t>(options_.nts_port),
+                   .resolved = member.resolved,
+                   .server = member.association.address(),
+                   .memory = std::move(*memory)});
+  }
+}
+
+void Source::set_keys(const SourceKeys& keys) {
+  const auto key = keys.find(static_cast<std::uint32_t>(options_.key));
+  for (Member& member : members_) {
+    member.association.set_key(key == keys.end() ? std::nullopt : std::optional(key->second));
+  }
+}
+
+std::vector<Establish> Source::take_establishments(Step& step) {
+  std::vector<Establish> out;
+  for (Member& member : members_) {
+    NtsSession* nts = member.association.nts();
+    if (nts == nullptr || member.association.state().denied) continue;
+    if (!nts->take_establishment(step.now, step.random)) continue;
+    out.push_back({.association = member.id,
+                   .server = {member.resolved, static_cast<std::uint16_t>(options_.nts_port)},
+                   .name = options_.host,
+                   .roots = options_.nts_ca});
+  }
+  return out;
+}
+
+// Another server than before has another clock: it is another association.
+void Source::move(Member& member, const Endpoint& server, Step& step) const {
+  if (member.association.address() == server || member.association.state().samples == 0) return;
+  say_removed(member, "the key establishment names another server", step);
+  Association fresh = make_association(server, step);
+  *fresh.nts() = std::move(*member.association.nts());
+  member = {.id = step.next_id++, .association = std::move(fresh), .resolved = member.resolved};
+  say(step, {.kind = Event::Kind::added,
+             .source = id_,
+             .association = member.id,
+             .name = options_.host,
+             .address = server});
+}
+
+void Source::on_established(AssociationId id, nts::Established established,
+                            const std::optional<IpAddress>& server, Step& step) {
+  const auto member = std::ranges::find(members_, id, &Member::id);
+  if (member == members_.end() || member->association.nts() == nullptr) return;
+  const Endpoint named{server.value_or(member->resolved), established.port.value_or(options_.port)};
+  const bool is_new = named != member->association.address();
+  const bool is_ours = std::ranges::any_of(members_, [&](const Member& other) {
+    return other.id != id && other.association.address() == named;
+  });
+  if (is_new && (is_ours || !may_be_asked(named, step))) {
+    return on_not_established(
+        id,
+        {.trouble = nts::KeTrouble::bad_server,
+         .why = fmt::format("the server of time that it names, {}, is this machine or is asked "
+                            "already",
+                            to_string(named))},
+        step);
+  }
+  move(*member, named, step);
+  member->association.nts()->on_established(std::move(established), step.now);
+  member->association.on_keys(named, step.now);
+  member->told_trouble.clear();
+  const NtsReport now = member->association.nts()->report();
+  say(step, {.kind = Event::Kind::keys,
+             .source = id_,
+             .association = member->id,
+             .name = options_.host,
+             .address = named,
+             .why = fmt::format("{}, {} cookies", crypto::name(*now.aead), now.cookies)});
+}
+
+void Source::on_not_established(AssociationId id, nts::NotEstablished failure, Step& step) {
+  const auto member = std::ranges::find(members_, id, &Member::id);
+  if (member == members_.end() || member->association.nts() == nullptr) return;
+  member->association.nts()->on_failed(std::move(failure), step.now);
+  look_after(step);
+}
+
+// A line when the reason is another one than before.
+void Source::tell_trouble(Member& member, Step& step) const {
+  const NtsSession* nts = member.association.nts();
+  if (nts == nullptr) return;
+  const auto trouble = nts->report().trouble;
+  if (!trouble || trouble->why == member.told_trouble) return;
+  member.told_trouble = trouble->why;
+  say(step, {.kind = Event::Kind::no_keys,
+             .source = id_,
+             .association = member.id,
+             .name = options_.host,
+             .address = Endpoint{member.resolved, static_cast<std::uint16_t>(options_.nts_port)},
+             .why = trouble->why});
 }
 
 void Source::remove(std::size_t index, Step& step) {
@@ -143,8 +279,13 @@ void Source::remove(std::size_t index, Step& step) {
   const std::string_view why = denied        ? "it denies access, another address is tried"
                                : unreachable ? "it does not answer, another address is tried"
                                              : "it disagrees with the majority";
-  barred_.push_back({.address = member.association.address().address, .until = step.now + bar});
+  barred_.push_back({.address = member.resolved, .until = step.now + bar});
   say_removed(member, why, step);
+  if (const NtsSession* nts = member.association.nts()) {
+    if (resting_.size() == kMostAddresses) resting_.erase(resting_.begin());
+    resting_.push_back(
+        {.resolved = member.resolved, .server = member.association.address(), .session = *nts});
+  }
   members_.erase(members_.begin() + static_cast<std::ptrdiff_t>(index));
 }
 
@@ -182,6 +323,7 @@ void Source::note_changes(Member& member, Step& step) {
     event.kind = Event::Kind::rate_limited;
     say(step, event);
   }
+  tell_trouble(member, step);
   const bool reachable = association.state().reach != 0;
   if (!denied && reachable && !member.was_reachable) {
     member.was_reachable = true;
@@ -195,7 +337,8 @@ void Source::note_changes(Member& member, Step& step) {
     event.kind = Event::Kind::unreachable;
     const auto refused = association.state().refused;
     event.why = refused ? describe(*refused) : "";
-    say(step, event);
+    const bool has_keys = association.nts() == nullptr || association.nts()->has_keys();
+    if (has_keys) say(step, event);  // else it was said why
   }
 }
 
@@ -261,8 +404,7 @@ void Source::look_after(Step& step) {
   for (auto& member : members_) {
     // After a day it may have changed its mind.
     if (!member.denied_since || step.now - *member.denied_since < kBarDenied) continue;
-    member.association =
-        Association(member.association.address(), options_.association(), step.now, step.random);
+    member.association = make_association(endpoint_of(member.resolved), step);
     member.denied_since.reset();
     member.was_reachable = member.was_unreachable = false;
     member.floor = kLeastPoll;
@@ -350,6 +492,8 @@ RawTime Source::next_deadline() const {
   if (members_.empty() && !known_.empty()) sooner(look_at_);
   for (const auto& member : members_) {
     sooner(member.association.next_deadline());
+    const NtsSession* nts = member.association.nts();
+    if (nts != nullptr && !member.association.state().denied) sooner(nts->next_deadline());
     if (member.denied_since) {
       sooner(*member.denied_since + kBarDenied);
     } else if (member.association.state().denied) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,6 +36,8 @@ struct Event {
     crowded,       // all its addresses are used by other sources, or are our own
     lies,          // a falseticker, for longer than a moment
     agrees,        // no longer one
+    keys,          // NTS: they have been established
+    no_keys,       // NTS: they could not be; said when the reason changes
   };
 
   Kind kind = Kind::added;
@@ -42,13 +45,38 @@ struct Event {
   AssociationId association = 0;  // 0: about the source as a whole
   std::string name{};             // as configured
   std::optional<Endpoint> address{};
-  std::string why{};  // of `removed`, `denied`, `lies` and, where it answers, `unreachable`
+  std::string why{};  // of `removed`, `denied`, `lies`, `keys`, `no_keys` and, where it answers,
+                      // `unreachable`
 };
 std::string describe(const Event& event);
+
+// What is known of a source's keys from an earlier run.
+struct SavedNts {
+  std::string host{};
+  std::uint16_t ke_port = 0;
+  IpAddress resolved{};  // who established them
+  Endpoint server{};     // whom they are for
+  NtsMemory memory{};
+
+  friend bool operator==(const SavedNts&, const SavedNts&) = default;
+};
+
+// The symmetric keys that sources have, by number.
+using SourceKeys = std::map<std::uint32_t, crypto::MacKey>;
+
+// Keys are to be established with a server: its answer is for on_established(), a failure for
+// on_not_established().
+struct Establish {
+  AssociationId association = 0;
+  Endpoint server{};   // TCP
+  std::string name{};  // that its certificate must be for
+  std::string roots{};
+};
 
 struct Member {
   AssociationId id = 0;
   Association association;
+  IpAddress resolved{};  // of the name; with NTS another one may be asked for the time
   bool was_reachable = false;
   bool was_unreachable = false;
   int floor = kLeastPoll;  // of the poll, as last said
@@ -56,6 +84,7 @@ struct Member {
   std::optional<RawTime> falseticker_since{};
   std::optional<RawTime> agrees_since{};  // after it was called a falseticker in the log
   bool called_falseticker = false;
+  std::string told_trouble{};  // with keys
 };
 
 // What a source needs of its surroundings for one step.
@@ -65,6 +94,8 @@ struct Step {
   std::span<const Endpoint> taken;  // by other sources
   std::span<const Endpoint> own;    // never asked
   AssociationId& next_id;
+  const SourceKeys& keys;
+  std::vector<SavedNts>& saved;  // taken from by whom it is about
   std::deque<Event>& events;
 };
 
@@ -78,6 +109,13 @@ class Source {
     Transmit transmit{};
   };
   void on_timer(Step& step, std::vector<Outgoing>& out);
+  std::vector<Establish> take_establishments(Step& step);
+  // `server` is the address of the one that the answer names; empty: it names none.
+  void on_established(AssociationId id, nts::Established established,
+                      const std::optional<IpAddress>& server, Step& step);
+  void on_not_established(AssociationId id, nts::NotEstablished failure, Step& step);
+  void set_keys(const SourceKeys& keys);
+  void remember(std::vector<SavedNts>& out) const;
   // A name that is to be looked up now; asked for once.
   bool take_resolution(RawTime now);
   void on_resolved(std::span<const IpAddress> addresses, Step& step);
@@ -101,6 +139,12 @@ class Source {
   std::optional<RawTime> next_resolution() const;  // empty: none is needed
 
  private:
+  // The back-off of an address, and perhaps its cookies, outlive its use.
+  struct Resting {
+    IpAddress resolved{};
+    Endpoint server{};
+    NtsSession session{};
+  };
   struct Barred {
     IpAddress address{};
     RawTime until{};
@@ -108,8 +152,13 @@ class Source {
 
   std::size_t wanted() const;
   Endpoint endpoint_of(const IpAddress& address) const { return {address, options_.port}; }
+  static bool may_be_asked(const Endpoint& server, const Step& step);
   bool is_usable(const IpAddress& address, const Step& step) const;
   bool is_bad(const Member& member, RawTime now) const;
+  Association make_association(const Endpoint& address, Step& step) const;
+  void recall(Member& member, Step& step);
+  void tell_trouble(Member& member, Step& step) const;
+  void move(Member& member, const Endpoint& server, Step& step) const;
   std::optional<IpAddress> spare(const Step& step) const;
   void say_removed(const Member& member, std::string_view why, Step& step) const;
   void note_changes(Member& member, Step& step);
@@ -125,6 +174,7 @@ class Source {
   std::vector<Member> members_{};
   std::vector<IpAddress> known_{};  // of the last answer
   std::vector<Barred> barred_{};
+  std::vector<Resting> resting_{};
   bool crowded_ = false;
 
   RawTime resolve_at_{};

@@ -13,6 +13,7 @@ Standing standing_of(const Association& association) {
   if (state.denied) return Standing::denied;
   if (state.unsent > 0) return Standing::offline;
   if (state.reach != 0) return Standing::reachable;
+  if (association.nts() != nullptr && !association.nts()->has_keys()) return Standing::keyless;
   if (state.refused) return Standing::refused;
   return association.is_unreachable() ? Standing::unreachable : Standing::starting;
 }
@@ -41,7 +42,10 @@ AssociationReport report_of(const Member& member) {
           .next_question = association.next_question(),
           .questions = state.questions,
           .samples = state.samples,
-          .falseticker = member.falseticker_since.has_value()};
+          .falseticker = member.falseticker_since.has_value(),
+          .resolved = member.resolved,
+          .nts = association.nts() != nullptr ? std::optional(association.nts()->report())
+                                              : std::nullopt};
 }
 
 std::string_view standing_of(const Source& source) {
@@ -69,6 +73,8 @@ std::string_view describe(Standing standing) noexcept {
       return "reachable";
     case Standing::refused:
       return "its answers are refused";
+    case Standing::keyless:
+      return "has no keys yet";
     case Standing::unreachable:
       return "does not answer";
     case Standing::offline:
@@ -94,6 +100,8 @@ Step SourceSet::step_for(std::span<const Endpoint> taken, RawTime now, RandomSou
           .taken = taken,
           .own = own_,
           .next_id = next_association_,
+          .keys = keys_,
+          .saved = saved_,
           .events = events_};
 }
 
@@ -151,6 +159,9 @@ void SourceSet::on_timer(RawTime now, RandomSource& random) {
     for (auto& each : out) {
       transmits_.push_back({.association = each.id, .transmit = each.transmit});
     }
+    for (Establish& each : source.take_establishments(step)) {
+      establishments_.push_back(std::move(each));
+    }
     if (source.take_resolution(now)) {
       resolutions_.push_back({.source = source.id(), .name = source.options().host});
     }
@@ -160,6 +171,21 @@ void SourceSet::on_timer(RawTime now, RandomSource& random) {
 std::vector<Outgoing> SourceSet::take_transmits() { return std::exchange(transmits_, {}); }
 
 std::vector<Resolve> SourceSet::take_resolutions() { return std::exchange(resolutions_, {}); }
+
+std::vector<Establish> SourceSet::take_establishments() {
+  return std::exchange(establishments_, {});
+}
+
+void SourceSet::set_keys(SourceKeys keys) {
+  keys_ = std::move(keys);
+  for (Source& source : sources_) source.set_keys(keys_);
+}
+
+std::vector<SavedNts> SourceSet::remember() const {
+  std::vector<SavedNts> out = saved_;
+  for (const Source& source : sources_) source.remember(out);
+  return out;
+}
 
 std::vector<Event> SourceSet::take_events() {
   std::vector<Event> events(std::make_move_iterator(events_.begin()),
@@ -202,6 +228,30 @@ Member* SourceSet::find(AssociationId id) {
     }
   }
   return nullptr;
+}
+
+SourceId SourceSet::source_of(AssociationId id) const {
+  for (const Source& source : sources_) {
+    if (std::ranges::find(source.members(), id, &Member::id) != source.members().end()) {
+      return source.id();
+    }
+  }
+  return 0;
+}
+
+void SourceSet::on_established(AssociationId association, nts::Established established,
+                               const std::optional<IpAddress>& server, RawTime now,
+                               RandomSource& random) {
+  with_source(source_of(association), now, random, [&](Source& found, Step& step) {
+    found.on_established(association, std::move(established), server, step);
+  });
+}
+
+void SourceSet::on_not_established(AssociationId association, nts::NotEstablished failure,
+                                   RawTime now, RandomSource& random) {
+  with_source(source_of(association), now, random, [&](Source& found, Step& step) {
+    found.on_not_established(association, std::move(failure), step);
+  });
 }
 
 void SourceSet::on_sent(AssociationId association, RawTime t1) {

@@ -4,6 +4,7 @@
 //   take_transmits()       send each from a fresh socket; then on_sent() or on_send_failed()
 //   take_resolutions()     look each name up, somewhere where it blocks nobody; then on_resolved()
 //   on_datagram()          what a socket received; close the socket once is_open() says no
+//   take_establishments()  keys that are to be established; then on_established()
 //   take_events()          lines for the log
 //
 // Selection and discipline tell it what they found: set_poll(), set_falseticker().
@@ -48,7 +49,16 @@ struct ActiveAssociation {
 };
 
 // `refused`: it answers, but not so that the answers could be used.
-enum class Standing : std::uint8_t { starting, reachable, refused, unreachable, offline, denied };
+// `keyless`: there are no keys yet that it could be asked with.
+enum class Standing : std::uint8_t {
+  starting,
+  reachable,
+  refused,
+  keyless,
+  unreachable,
+  offline,
+  denied
+};
 std::string_view describe(Standing standing) noexcept;
 
 struct AssociationReport {
@@ -66,6 +76,8 @@ struct AssociationReport {
   std::uint64_t questions = 0;
   std::uint64_t samples = 0;
   bool falseticker = false;
+  IpAddress resolved{};            // of the name; with NTS another one may be asked
+  std::optional<NtsReport> nts{};  // empty: without NTS
 };
 
 struct SourceReport {
@@ -90,16 +102,25 @@ class SourceSet {
   // This server's: never asked, and a server that names one as its reference is synchronised to
   // us.
   void set_own(std::vector<Endpoint> served);
+  void set_keys(SourceKeys keys);
+  // For sources that are added later; and what is to be kept for the next run.
+  void recall(std::vector<SavedNts> saved) { saved_ = std::move(saved); }
+  std::vector<SavedNts> remember() const;
 
   void on_timer(RawTime now, RandomSource& random);
   std::vector<Outgoing> take_transmits();
   std::vector<Resolve> take_resolutions();
+  std::vector<Establish> take_establishments();
   std::vector<Event> take_events();
   std::optional<RawTime> next_deadline() const;
 
   void on_resolved(SourceId source, std::span<const IpAddress> addresses, RawTime now,
                    RandomSource& random);
   void on_resolve_failed(SourceId source, RawTime now, RandomSource& random);
+  void on_established(AssociationId association, nts::Established established,
+                      const std::optional<IpAddress>& server, RawTime now, RandomSource& random);
+  void on_not_established(AssociationId association, nts::NotEstablished failure, RawTime now,
+                          RandomSource& random);
   void on_sent(AssociationId association, RawTime t1);
   void on_send_failed(AssociationId association, SendError error, RawTime now,
                       RandomSource& random);
@@ -125,12 +146,16 @@ class SourceSet {
   std::vector<Endpoint> taken_by_others(const Source& source) const;
   Step step_for(std::span<const Endpoint> taken, RawTime now, RandomSource& random);
   Member* find(AssociationId id);
+  SourceId source_of(AssociationId id) const;
 
   std::vector<Source> sources_{};
   std::vector<Endpoint> own_{};
   std::vector<std::uint32_t> own_refids_{};
   std::vector<Outgoing> transmits_{};
   std::vector<Resolve> resolutions_{};
+  std::vector<Establish> establishments_{};
+  SourceKeys keys_{};
+  std::vector<SavedNts> saved_{};
   std::deque<Event> events_{};
   SourceId next_source_ = 1;
   AssociationId next_association_ = 1;

@@ -90,6 +90,19 @@ void check_nts(Loaded& loaded, Problems& problems) {
   }
 }
 
+void check_source_keys(const Loaded& loaded, Problems& problems) {
+  for (std::size_t i = 0; i < loaded.settings.sources.size(); ++i) {
+    const auto& source = loaded.settings.sources[i];
+    if (source.key == 0 || !loaded.settings.server.keys_file.empty()) continue;
+    const auto* field = find_source_field("key");
+    const auto place = static_cast<std::size_t>(field - source_fields().data());
+    problems.push_back(
+        {.where = loaded.source_origins[i][place],
+         .what = fmt::format("source.key is {}, but server.keys_file is not set", source.key),
+         .hint = "the file that the key is in belongs there"});
+  }
+}
+
 // What no single value shows.
 void check_together(Loaded& loaded, Problems& problems) {
   const auto& host = loaded.settings.host_clock;
@@ -118,6 +131,7 @@ void check_together(Loaded& loaded, Problems& problems) {
   }
   check_orphan(loaded, problems);
   check_nts(loaded, problems);
+  check_source_keys(loaded, problems);
   const auto& clock = loaded.settings.clock;
   if (clock.steer == clock::Actuator::system && loaded.settings.sources.empty()) {
     problems.push_back({.where = origin_of(loaded, "clock.steer"),

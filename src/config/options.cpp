@@ -27,6 +27,7 @@ constexpr std::array<string_view, 3> kUnsynchronised{"local", "refuse", "orphan"
 constexpr std::array<string_view, 2> kHostUnsynchronised{"local", "refuse"};
 constexpr std::array<string_view, 2> kActuators{"none", "system"};
 constexpr std::array<string_view, 3> kSandboxes{"auto", "off", "required"};
+constexpr std::array<string_view, 2> kCertificateTimes{"always", "synchronised"};
 constexpr std::array<string_view, 4> kLevels{"error", "warning", "info", "debug"};
 constexpr std::array<string_view, 3> kFormats{"text", "json", "logfmt"};
 constexpr std::array<string_view, 1> kNoKeysFile{""};
@@ -38,6 +39,8 @@ constexpr std::array<string_view, 1> kRulesWords{""};
 constexpr std::array<string_view, 1> kNoFile{""};
 static_assert(kUnsynchronised[static_cast<std::size_t>(clock::Unsynchronised::orphan)] == "orphan");
 static_assert(kActuators[static_cast<std::size_t>(clock::Actuator::system)] == "system");
+static_assert(kCertificateTimes[static_cast<std::size_t>(CertificateTimes::synchronised)] ==
+              "synchronised");
 static_assert(kSandboxes[static_cast<std::size_t>(Sandbox::required)] == "required");
 static_assert(kLevels[static_cast<std::size_t>(LogLevel::debug)] == "debug");
 static_assert(kUnlisted[static_cast<std::size_t>(Unlisted::deny)] == "deny");
@@ -372,6 +375,17 @@ constexpr std::array kOptions{
            },
            .show = [](const Settings& s) { return quote(s.nts.cookie_secret_previous_file); },
            .words = kNoFile},
+    Option{.key = "nts.certificate_times", .fallback = "always", .flag = "", .argument = "",
+           .expects = R"("always" or "synchronised")",
+           .help = "when certificates of sources that have expired are refused: always, or not before "
+                   "the sources have told the time, for hosts that may start with a clock that is "
+                   "far ahead",
+           .reloadable = true,
+           .read = [](Settings& s, const Given& g) { read_enum(g, s.nts.certificate_times); },
+           .show = [](const Settings& s) {
+             return show_enum(kCertificateTimes, s.nts.certificate_times);
+           },
+           .words = kCertificateTimes},
     Option{.key = "nts.rotation", .fallback = "86400s", .flag = "", .argument = "",
            .expects = R"(a duration from "60s" to "604800s")",
            .help = "how long cookies are made with one key; they are accepted for seven times as "

@@ -19,6 +19,9 @@ enum class LogLevel : std::uint8_t { error, warning, info, debug };
 enum class Unlisted : std::uint8_t { automatic, allow, deny };
 enum class LogFormat : std::uint8_t { text, json, logfmt };
 
+// When sources may not show a certificate that has expired.
+enum class CertificateTimes : std::uint8_t { always, synchronised };
+
 // How much of the sandbox is demanded: what the kernel has, nothing, or all that it consists of.
 enum class Sandbox : std::uint8_t { automatic, off, required };
 
@@ -94,6 +97,7 @@ struct NtsSettings {
   std::string cookie_secret_file;  // empty: keys of this node's own
   std::string cookie_secret_previous_file;
   std::chrono::nanoseconds rotation{std::chrono::hours(24)};
+  CertificateTimes certificate_times = CertificateTimes::always;  // of sources
 
   bool enabled() const noexcept { return !certificate.empty(); }
 

@@ -18,6 +18,7 @@ using std::string_view;
 using namespace std::chrono_literals;
 
 constexpr std::uint16_t kNtpPort = 123;
+constexpr std::array<string_view, 1> kSystemRoots{"system"};
 constexpr std::array<string_view, 2> kModes{"server", "pool"};
 static_assert(kModes[static_cast<std::size_t>(SourceMode::pool)] == "pool");
 
@@ -37,7 +38,7 @@ std::string show_host(const SourceOptions& source) {
 constexpr std::array kFields{
     SourceField{
         .option = {.key = "source.address", .fallback = "",
-                   .flag = "--source", .argument = "[pool:]HOST[:PORT]",
+                   .flag = "--source", .argument = "[nts:][pool:]HOST[:PORT]",
                    .expects = "NAME, NAME:PORT, ADDR, ADDR:PORT or [IPV6]:PORT",
                    .help = "name or address of the server or pool, port 123 where none is written",
                    .reloadable = true},
@@ -127,6 +128,45 @@ constexpr std::array kFields{
         .read = [](SourceOptions& s, const Given& g) { read_integer(g, s.version); },
         .show = [](const SourceOptions& s) { return std::to_string(s.version); }},
     SourceField{
+        .option = {.key = "source.nts", .fallback = "false",
+                   .expects = "true or false",
+                   .help = "have it prove itself by NTS: keys and cookies are established over TLS; "
+                           "without them nothing is asked, and nothing is ever believed without "
+                           "proof",
+                   .reloadable = true},
+        .read = [](SourceOptions& s, const Given& g) { read_boolean(g, s.nts); },
+        .show = [](const SourceOptions& s) { return show_boolean(s.nts); }},
+    SourceField{
+        .option = {.key = "source.nts_port", .fallback = "4460",
+                   .expects = "a whole number from 1 to 65535",
+                   .help = "with nts: TCP port of its key establishment",
+                   .reloadable = true, .least = 1, .most = 65535},
+        .read = [](SourceOptions& s, const Given& g) { read_integer(g, s.nts_port); },
+        .show = [](const SourceOptions& s) { return std::to_string(s.nts_port); }},
+    SourceField{
+        .option = {.key = "source.nts_ca", .fallback = "system",
+                   .expects = R"("system" or an absolute path)",
+                   .help = "with nts: PEM file of the authorities that its certificate must be of, "
+                           "for example of `ntp-server ca init`; system is those that the "
+                           "machine trusts",
+                   .reloadable = true, .most = kLongestPath, .words = kSystemRoots},
+        .read = [](SourceOptions& s, const Given& g) { 
+          std::string path = s.nts_ca;
+          read_path(g, path);
+          s.nts_ca = path == kSystemRoots[0] ? "" : path;
+        },
+        .show = [](const SourceOptions& s) {
+          return quote(s.nts_ca.empty() ? kSystemRoots[0] : string_view(s.nts_ca));
+        }},
+    SourceField{
+        .option = {.key = "source.key", .fallback = "0",
+                   .expects = "a whole number from 0 to 2147483647",
+                   .help = "number of the symmetric key in server.keys_file that questions and "
+                           "answers are signed with; 0 is none",
+                   .reloadable = true, .least = 0, .most = 2147483647},
+        .read = [](SourceOptions& s, const Given& g) { read_integer(g, s.key); },
+        .show = [](const SourceOptions& s) { return std::to_string(s.key); }},
+    SourceField{
         .option = {.key = "source.max_delay", .fallback = "3s",
                    .expects = R"(a duration from "1us" to "16s")",
                    .help = "answers whose round trip takes longer are refused",
@@ -156,6 +196,24 @@ const Origin& place_of(const SourceEntry& entry, string_view name) {
   return found == entry.values.end() ? entry.origin : found->origin;
 }
 
+void check_proof(const SourceEntry& entry, const SourceOptions& source, Problems& problems) {
+  if (source.nts && source.key != 0) {
+    problems.push_back({.where = place_of(entry, "key"),
+                        .what = "source.nts and source.key are both set",
+                        .hint = "NTS has keys of its own: remove one of them"});
+  }
+  if (source.nts && source.version != 4) {
+    problems.push_back({.where = place_of(entry, "version"),
+                        .what = fmt::format("source.nts with source.version {}", source.version),
+                        .hint = "NTS is of version 4 only"});
+  }
+  if (!source.nts && !source.nts_ca.empty()) {  // somebody meant it to be proved
+    problems.push_back({.where = place_of(entry, "nts_ca"),
+                        .what = "source.nts_ca is set, but source.nts is not",
+                        .hint = "write nts = true, or remove it"});
+  }
+}
+
 // What no single value shows.
 void check_source(const SourceEntry& entry, const SourceOptions& source, Problems& problems) {
   if (source.minpoll > source.maxpoll) {
@@ -173,6 +231,7 @@ void check_source(const SourceEntry& entry, const SourceOptions& source, Problem
                                                                                      : "require"),
          .hint = "remove one of them"});
   }
+  check_proof(entry, source, problems);
   if (source.mode == SourceMode::pool && parse_ip(source.host)) {
     problems.push_back(
         {.where = place_of(entry, "mode"),
@@ -219,6 +278,7 @@ const SourceField* find_source_field(string_view name) {
 
 void add_source_words(string_view text, const Origin& origin, Entries& out) {
   static constexpr string_view kPool = "pool:";
+  static constexpr string_view kNts = "nts:";
   // Without a word an empty variable names nothing and leaves the file's sources; an empty flag is
   // a mistake, which the empty address shows.
   bool more = origin.kind == Origin::Kind::flag;
@@ -237,6 +297,8 @@ void add_source_words(string_view text, const Origin& origin, Entries& out) {
           "{} is no server: the local clock is served by server.unsynchronised", quote(word)));
       continue;
     }
+    const bool nts = word.starts_with(kNts) && !all_digits(word.substr(kNts.size()));
+    if (nts) word.remove_prefix(kNts.size());
     // "pool:123" is a host that is called pool.
     const bool prefixed = word.starts_with(kPool) && !all_digits(word.substr(kPool.size()));
     if (prefixed) word.remove_prefix(kPool.size());
@@ -248,6 +310,7 @@ void add_source_words(string_view text, const Origin& origin, Entries& out) {
     };
     SourceEntry entry{.origin = origin, .values = {value("address", word)}};
     if (pool) entry.values.push_back(value("mode", "pool"));
+    if (nts) entry.values.push_back(value("nts", "true"));
     if (!out.sources) out.sources.emplace();
     out.sources->push_back(std::move(entry));
   }

@@ -30,6 +30,7 @@ std::string named(const Loaded& loaded) {
     out += out.empty() ? "" : ", ";
     out += source.host + ':' + std::to_string(source.port);
     out += source.mode == SourceMode::pool ? " pool" : " server";
+    if (source.nts) out += " nts";
   }
   return out;
 }
@@ -53,9 +54,22 @@ TEST(SourceFields, HaveTheDefaultsThatTheOptionsStructStates) {
 
 TEST(SourceFields, EachReadsAndShowsAFieldOfItsOwn) {
   const std::pair<const char*, const char*> other[] = {
-      {"address", "a.example:99"}, {"mode", "pool"},    {"max_sources", "3"}, {"iburst", "false"},
-      {"minpoll", "-2"},           {"maxpoll", "7"},    {"prefer", "true"},   {"trust", "true"},
-      {"noselect", "true"},        {"require", "true"}, {"version", "3"},     {"max_delay", "5ms"},
+      {"address", "a.example:99"},
+      {"mode", "pool"},
+      {"max_sources", "3"},
+      {"iburst", "false"},
+      {"minpoll", "-2"},
+      {"maxpoll", "7"},
+      {"prefer", "true"},
+      {"trust", "true"},
+      {"noselect", "true"},
+      {"require", "true"},
+      {"version", "3"},
+      {"max_delay", "5ms"},
+      {"nts", "true"},
+      {"nts_port", "9"},
+      {"nts_ca", "/a/ca.crt"},
+      {"key", "7"},
   };
   ASSERT_EQ(source_fields().size(), std::size(other));
   for (const auto& [name, text] : other) {
@@ -99,6 +113,11 @@ TEST(NtpServers, MakesSourcesAsTheCommonImagesDo) {
       {"carpool.ntp.org", "carpool.ntp.org:123 server"},
       {"pool:time.example:99", "time.example:99 pool"},
       {"pool:99", "pool:99 server"},
+      {"nts:time.example", "time.example:123 server nts"},
+      {"nts:pool:time.example:99", "time.example:99 pool nts"},
+      {"nts:pool.ntp.org", "pool.ntp.org:123 pool nts"},
+      {"nts:99", "nts:99 server"},
+      {"nts", "nts:123 server"},
       {"pool", "pool:123 server"},
       {"192.0.2.1,[2001:db8::1]:99,2001:db8::2",
        "192.0.2.1:123 server, 2001:db8::1:99 server, 2001:db8::2:123 server"},

@@ -198,6 +198,41 @@ void write_verdicts(Exposition& out, const SourceView& view) {
   });
 }
 
+void write_nts_of_sources(Exposition& out, const SourceView& view) {
+  const auto has_nts = [](const client::Tracked& t) { return t.association.nts.has_value(); };
+  if (std::ranges::none_of(view.tracked, has_nts)) return;
+  const auto each = [&](std::string_view name, std::string_view type, std::string_view help,
+                        auto act) {
+    out.family(name, type, help);
+    for_each_source(view, [&](const std::string& host, const std::string& address, const auto& t) {
+      if (t.association.nts) act(host, address, *t.association.nts);
+    });
+  };
+  each("ntp_source_nts_cookies_available", "gauge",
+       "Cookies left of a source with NTS; 0: it is not asked until keys are established.",
+       [&](const auto& host, const auto& address, const client::NtsReport& nts) {
+         out.sample(nts.cookies, {{"name", host}, {"address", address}});
+       });
+  each("ntp_source_nts_establishments_total", "counter",
+       "Key establishments that were begun with a source.",
+       [&](const auto& host, const auto& address, const client::NtsReport& nts) {
+         out.sample(nts.establishments, {{"name", host}, {"address", address}});
+       });
+  each("ntp_source_nts_failures_total", "counter",
+       "Key establishments with a source that failed, by reason; reasons that there were.",
+       [&](const auto& host, const auto& address, const client::NtsReport& nts) {
+         for (std::size_t i = 0; i < nts.troubles.size(); ++i) {
+           if (nts.troubles[i] == 0) continue;
+           out.sample(nts.troubles[i],
+                      {{"name", host}, {"address", address}, {"reason", nts::kKeTroubleNames[i]}});
+         }
+       });
+  each("ntp_source_nts_naks_total", "counter", "NTS NAKs that seemed to be of a source.",
+       [&](const auto& host, const auto& address, const client::NtsReport& nts) {
+         out.sample(nts.naks, {{"name", host}, {"address", address}});
+       });
+}
+
 void write_steering(Exposition& out, const SteeringView& steering) {
   out.states("ntp_steering_state", "1 for what is done to the clock of the host, 0 for the others.",
              "state", kSteeringStateNames, steering.state);
@@ -244,6 +279,7 @@ void write_sources(Exposition& out, const Report& report) {
                      "Least of the last round trips; NaN before its first good answer.",
                      [](const auto& t) { return t.estimate ? t.delay_s : kNone; });
   write_verdicts(out, view);
+  write_nts_of_sources(out, view);
 }
 
 void write_packets(Exposition& out, const Totals& totals) {

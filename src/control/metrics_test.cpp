@@ -194,6 +194,10 @@ TEST(Metrics, TellOfTheSourcesAndTheClockMadeOfThem) {
   const std::string labels = source.substr(0, source.size() - 1);
   EXPECT_EQ(all.at("ntp_source_verdict" + labels + ",verdict=\"falseticker\"}"), "1");
   EXPECT_EQ(all.at("ntp_source_rejected_total" + labels + ",reason=\"loop\"}"), "2");
+  EXPECT_EQ(all.at("ntp_source_nts_cookies_available" + labels + "}"), "7");
+  EXPECT_EQ(all.at("ntp_source_nts_establishments_total" + labels + "}"), "3");
+  EXPECT_EQ(all.at("ntp_source_nts_failures_total" + labels + ",reason=\"expired\"}"), "2");
+  EXPECT_EQ(all.at("ntp_source_nts_naks_total" + labels + "}"), "4");
   EXPECT_FALSE(all.contains("ntp_source_rejected_total" + labels + ",reason=\"malformed\"}"));
 
   Report report = report_with_a_source();

@@ -61,6 +61,20 @@ inline Report sample_report() {
   return report;
 }
 
+inline client::NtsReport sample_nts(RawTime now) {
+  client::NtsReport nts{.has_keys = true,
+                        .aead = crypto::AeadId::aes_siv_cmac_256,
+                        .cookies = 7,
+                        .established = now - std::chrono::seconds(90),
+                        .recalled = true,
+                        .establishments = 3,
+                        .naks = 4};
+  nts.troubles[static_cast<std::size_t>(nts::KeTrouble::expired)] = 2;
+  nts.trouble = nts::NotEstablished{.trouble = nts::KeTrouble::expired, .why = "too late"};
+  nts.next_establishment = now + std::chrono::seconds(32);
+  return nts;
+}
+
 // The same while a clock of our own is served, and its source is a falseticker.
 inline Report report_with_a_source() {
   Report report = sample_report();
@@ -78,12 +92,14 @@ inline Report report_with_a_source() {
   client::SourceReport source;
   source.id = 4;
   source.options.host = "ntp.example.net";
+  source.options.key = 5;
   client::Tracked tracked{.source = 4};
   tracked.association.address = *parse_endpoint("192.0.2.7:123", 0);
   for (const auto reject : {client::Reject::bogus, client::Reject::loop, client::Reject::loop}) {
     tracked.association.rejects.add(reject);
   }
   tracked.association.refused = client::Reject::loop;
+  tracked.association.nts = sample_nts(report.raw_now);
   tracked.verdict.standing = clock::Standing::falseticker;
   tracked.verdict.offset_s = 1.5;
   tracked.estimate = clock::Estimate{};

@@ -83,6 +83,11 @@ Json clock_part(const Report& report) {
 std::string why(const client::Tracked& tracked) {
   std::string verdict = clock::describe(tracked.verdict);
   const auto refused = tracked.association.refused;
+  const auto& nts = tracked.association.nts;
+  if (nts && !nts->has_keys) {
+    return nts->trouble ? "it gives no keys (NTS): " + nts->trouble->why
+                        : "its keys are being established (NTS)";
+  }
   if (!refused) return verdict;
   return fmt::format("{}; its last answer was refused: {}", verdict, client::describe(*refused));
 }
@@ -97,6 +102,31 @@ Json steering_part(const Report& report) {
           {"refusals", steering.refusals},
           {"disturbances", steering.disturbances},
           {"failures", steering.failures}};
+}
+
+// What it is proved by, and how that goes.
+Json nts_part(const Report& report, const client::NtsReport& nts) {
+  Json part;
+  part["has_keys"] = nts.has_keys;
+  part["aead"] = nts.aead ? Json(crypto::name(*nts.aead)) : Json(nullptr);
+  part["cookies"] = nts.cookies;
+  part["age_s"] =
+      nts.established ? Json(seconds(report.raw_now - *nts.established)) : Json(nullptr);
+  part["recalled"] = nts.recalled;
+  part["establishments"] = nts.establishments;
+  part["naks"] = nts.naks;
+  Json& failures = part["failures"] = Json::object();
+  for (std::size_t i = 0; i < nts.troubles.size(); ++i) {
+    if (nts.troubles[i] > 0) failures[std::string(nts::kKeTroubleNames[i])] = nts.troubles[i];
+  }
+  const auto& trouble = nts.trouble;
+  part["trouble"] = trouble ? Json(nts::kKeTroubleNames[static_cast<std::size_t>(trouble->trouble)])
+                            : Json(nullptr);
+  part["why"] = trouble ? Json(trouble->why) : Json(nullptr);
+  part["next_establishment_s"] = nts.next_establishment && *nts.next_establishment > report.raw_now
+                                     ? Json(seconds(*nts.next_establishment - report.raw_now))
+                                     : Json(nullptr);
+  return part;
 }
 
 Json source_part(const Report& report, const client::SourceReport& source,
@@ -135,6 +165,8 @@ Json source_part(const Report& report, const client::SourceReport& source,
   }
   part["refused"] = association.refused ? Json(client::name(*association.refused)) : Json(nullptr);
   part["kiss"] = association.kiss;
+  part["key"] = source.options.key != 0 ? Json(source.options.key) : Json(nullptr);
+  part["nts"] = association.nts ? nts_part(report, *association.nts) : Json(nullptr);
   return part;
 }
 

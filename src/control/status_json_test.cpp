@@ -154,6 +154,27 @@ TEST(StatusJson, TellsOfNts) {
   EXPECT_TRUE(nts["keys_problem"].is_null());
 }
 
+TEST(StatusJson, TellsWhatASourceIsProvedBy) {
+  const auto source = json::parse(status_json(report_with_a_source()))["sources"][0];
+  EXPECT_EQ(source["key"], 5);
+  const auto& nts = source["nts"];
+  EXPECT_EQ(nts["has_keys"], true);
+  EXPECT_EQ(nts["aead"], "AES-SIV-CMAC-256");
+  EXPECT_EQ(nts["cookies"], 7);
+  EXPECT_EQ(nts["age_s"], 90.0);
+  EXPECT_EQ(nts["failures"]["expired"], 2);
+  EXPECT_EQ(nts["trouble"], "expired");
+  EXPECT_EQ(nts["next_establishment_s"], 32.0);
+}
+
+TEST(StatusJson, DocumentNamesEveryWayForAnEstablishmentToFail) {
+  std::ifstream file(NTP_SOURCE_DIR "/docs/formats/status.md");
+  const std::string document{std::istreambuf_iterator<char>(file), {}};
+  for (const auto name : nts::kKeTroubleNames) {
+    EXPECT_NE(document.find("`" + std::string(name) + "`"), std::string::npos) << name;
+  }
+}
+
 TEST(StatusJson, SurvivesTextThatIsNoUtf8) {
   Report report = sample_report();
   report.version = "\xff\"\n\x1b";
@@ -194,6 +215,8 @@ TEST(StatusJson, EveryFieldStandsInTheDocumentAndTheOtherWayRound) {
   }
   ASSERT_EQ(documented.erase("nts.outcomes.OUTCOME"), 1u);
   ASSERT_EQ(documented.erase("sources[].rejects.REASON"), 1u);
+  ASSERT_EQ(documented.erase("sources[].nts.failures.REASON"), 1u);
+  documented.insert("sources[].nts.failures.expired");
   documented.insert("sources[].rejects.loop");
   documented.insert("sources[].rejects.bogus");
   EXPECT_EQ(rendered, documented);

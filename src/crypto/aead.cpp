@@ -25,6 +25,10 @@ const std::uint8_t* some(std::span<const std::byte> bytes) noexcept {
 
 }  // namespace
 
+std::string_view name(AeadId id) noexcept {
+  return id == AeadId::aes_128_gcm_siv ? "AES-128-GCM-SIV" : "AES-SIV-CMAC-256";
+}
+
 bool is_supported(AeadId id) noexcept {
   return id == AeadId::aes_siv_cmac_256 || (kHasGcmSiv && id == AeadId::aes_128_gcm_siv);
 }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "crypto/aes_siv.h"
 #include "crypto/secret.h"
@@ -25,6 +26,7 @@ enum class AeadId : std::uint16_t {
 inline constexpr std::size_t kMaxAeadKeySize = 32;
 inline constexpr std::size_t kAeadTagSize = 16;  // of both: how much longer the sealed text is
 
+std::string_view name(AeadId id) noexcept;  // "AES-SIV-CMAC-256"
 // False for numbers that this build cannot compute.
 bool is_supported(AeadId id) noexcept;
 // 32 and 16 octets.

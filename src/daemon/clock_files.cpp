@@ -4,7 +4,9 @@
 
 #include <cerrno>
 
+#include "client/nts_text.h"
 #include "os/machine.h"
+#include "os/secret_file.h"
 #include "os/text_file.h"
 
 namespace ntp::daemon {
@@ -69,6 +71,35 @@ clock::ClockFilter::Memory StateFile::read(RealTime now) const {
             {{"frequency", fmt::format("{:+.3f}ppm", memory.rate * 1e6)},
              {"frequency_error", fmt::format("{:.3f}ppm", memory.rate_sd * 1e6)}});
   return memory;
+}
+
+std::vector<client::SavedNts> NtsFile::read() {
+  if (path_.empty() || os::file_mark(path_) == os::FileMark{}) return {};
+  is_there_ = true;
+  auto text = os::read_secret_file(path_, client::kMaxNtsText);
+  if (!text) {
+    log_.warning(text.error() + "; keys are established anew");
+    return {};
+  }
+  auto all = client::parse_nts(text->text);
+  os::wipe(text->text);
+  if (!all) {
+    log_.warning(fmt::format("{}: {}; keys are established anew", path_, all.error()));
+    return {};
+  }
+  return std::move(*all);
+}
+
+void NtsFile::write(const std::vector<client::SavedNts>& all) {
+  if (path_.empty() || (all.empty() && !is_there_)) return;
+  std::string text = client::format_nts(all);
+  const auto written = os::replace_secret_file(path_, text);
+  os::wipe(text);
+  if (!written && !failing_) {
+    log_.warning(written.error() + "; keys of sources are established anew at the next start");
+  }
+  failing_ = !written;
+  is_there_ = is_there_ || written.has_value();
 }
 
 void StateFile::write(const client::Client& client, RawTime now) {

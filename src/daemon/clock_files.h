@@ -1,5 +1,5 @@
-// The two files of a clock made of sources: the table of leap seconds, and what was learned of the
-// oscillator. Neither is required.
+// The files of a clock made of sources: the table of leap seconds, what was learned of the
+// oscillator, and what sources are proved by. None is required.
 #pragma once
 
 #include <optional>
@@ -39,6 +39,24 @@ class StateFile {
  private:
   std::string path_;
   Log& log_;
+  bool failing_ = false;
+};
+
+// The keys and cookies of sources with NTS, for our eyes only. Of a path that may be empty, which
+// stands for none.
+class NtsFile {
+ public:
+  NtsFile(std::string path, Log& log) : path_(std::move(path)), log_(log) {}
+
+  // Empty where there is no such file or it is unusable, which the log says.
+  std::vector<client::SavedNts> read();
+  // Nothing is written while there never was anything. Of a row of failures the first is logged.
+  void write(const std::vector<client::SavedNts>& all);
+
+ private:
+  std::string path_;
+  Log& log_;
+  bool is_there_ = false;
   bool failing_ = false;
 };
 

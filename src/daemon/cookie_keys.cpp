@@ -6,12 +6,11 @@
 #include <filesystem>
 
 #include "daemon/cookie_secret.h"
+#include "daemon/first_day.h"
 
 namespace ntp::daemon {
 namespace {
 
-// No cookie of ours is older than this program: 2026-11-01.
-constexpr RealTime kFirstDay{std::chrono::seconds(1'793'491'200)};
 constexpr std::chrono::hours kKeepAge{1};
 
 std::chrono::seconds since_1970(RealTime time) {

@@ -75,7 +75,8 @@ void KeLink::watch() {
 void KeLink::collect() {
   ke::MessageBytes bytes;
   for (int i = 0; i < kMostMessages; ++i) {
-    const ssize_t size = ::recv(child_.channel.get(), bytes.data(), bytes.size(), MSG_TRUNC);
+    const ssize_t size =
+        ::recv(child_.channel.get(), bytes.data(), bytes.size(), MSG_TRUNC | MSG_DONTWAIT);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == EAGAIN) return;
     if (size <= 0) return lose();

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <optional>
 
+#include "base/hex.h"
 #include "crypto/hkdf.h"
 
 namespace ntp::daemon {
@@ -27,21 +28,10 @@ nts::Secret fresh(RandomSource& random) {
   return secret;
 }
 
-std::string hex(std::span<const std::byte> octets) {
-  std::string text;
-  text.reserve(octets.size() * 2);
-  for (const std::byte octet : octets) {
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    text += kDigits[std::to_integer<std::size_t>(octet >> 4)];
-    text += kDigits[std::to_integer<std::size_t>(octet & std::byte{15})];
-  }
-  return text;
-}
-
 std::string checksum(std::string_view body) {
   std::array<std::byte, kChecksumSize> sum{};
   crypto::hkdf_sha256(std::as_bytes(std::span(body)), {}, {}, sum);
-  return hex(sum);
+  return to_hex(sum);
 }
 
 // One "NAME VALUE\n" off the front of the text.
@@ -66,14 +56,9 @@ bool read_number(std::optional<std::string_view> text, T& out) {
 bool read_secret(std::optional<std::string_view> text, nts::Secret& out) {
   if (!text) return false;
   if (*text == "-") return true;
-  if (text->size() != 2 * kSecretSize) return false;
-  const auto octets = out.resize(kSecretSize);
-  for (std::size_t i = 0; i < octets.size(); ++i) {
-    std::uint8_t value = 0;
-    const char* from = text->data() + 2 * i;
-    if (std::from_chars(from, from + 2, value, 16).ptr != from + 2) return false;
-    octets[i] = static_cast<std::byte>(value);
-  }
+  const auto octets = from_hex(*text);
+  if (!octets || octets->size() != kSecretSize) return false;
+  out.assign(*octets);
   return true;
 }
 
@@ -105,8 +90,8 @@ bool OwnCookieSecret::advance(std::chrono::seconds elapsed, std::chrono::seconds
 std::string format_own_secret(const OwnCookieSecret& secret) {
   std::string text =
       fmt::format("{}\nepoch {}\nage {}\nmade {}\ncurrent {}\nprevious {}\n", kFirstLine,
-                  secret.epoch, secret.age.count(), secret.made, hex(secret.current.view()),
-                  secret.previous.empty() ? "-" : hex(secret.previous.view()));
+                  secret.epoch, secret.age.count(), secret.made, to_hex(secret.current.view()),
+                  secret.previous.empty() ? "-" : to_hex(secret.previous.view()));
   text += fmt::format("checksum {}\n", checksum(text));
   return text;
 }

@@ -24,6 +24,7 @@
 #include "daemon/request_log.h"
 #include "daemon/sandbox.h"
 #include "daemon/self_probe.h"
+#include "daemon/source_key_process.h"
 #include "daemon/symmetric_key_file.h"
 #include "daemon/time_settings.h"
 #include "daemon/timekeeper.h"
@@ -105,6 +106,8 @@ class ServerProcess {
   void publish_policy();
   void tell_shortages();
   void use_symmetric_keys(SymmetricKeyFile file);
+  std::expected<TimeSettings, std::string> settings_of_time(const config::Settings& settings,
+                                                            const SymmetricKeyFile& file) const;
   void stop();
 
   config::Settings settings_;
@@ -118,6 +121,7 @@ class ServerProcess {
   Workers workers_;
   Timekeeper timekeeper_;
   NtsService nts_;
+  SourceKeyProcess source_keys_;
   SelfProbe probe_;
   std::optional<HealthChannel> health_;
   std::optional<http::Server> http_;
@@ -434,6 +438,9 @@ bool ServerProcess::may_apply(const config::Settings& next) {
     return refuse("clock.steer = \"system\" needs CAP_SYS_TIME, which was given up at the start",
                   "cannot be served without a restart");
   }
+  if (const auto why = source_keys_.why_not(next); !why.empty()) {
+    return refuse(why, "cannot be served without a restart");
+  }
   if (const auto path = sandbox_.out_of_reach(next); !path.empty()) {
     return refuse("the sandbox has no access to " + path, "cannot be served without a restart");
   }
@@ -476,6 +483,11 @@ void ServerProcess::apply(config::Settings next) {
     refuse(keys.error(), "cannot be served");
     return;
   }
+  auto time = settings_of_time(next, *keys);
+  if (!time) {
+    refuse(time.error(), "cannot be served");
+    return;
+  }
   next.server.threads = settings_.server.threads;
   next.server.uid = settings_.server.uid;
   next.server.gid = settings_.server.gid;
@@ -484,13 +496,12 @@ void ServerProcess::apply(config::Settings next) {
   use_symmetric_keys(std::move(*keys));
   const bool http_moved = next.http.listen != settings_.http.listen;
   const bool health_moved = next.health_socket != settings_.health_socket;
-  TimeSettings time = time_settings(next);
   settings_ = std::move(next);
   ++reloads_;
   log_.configure(settings_.log);
   workers_.set_access(access);
   publish_policy();
-  timekeeper_.configure(std::move(time));
+  timekeeper_.configure(std::move(*time));
   if (health_moved) {
     health_.reset();
     open_health_channel(Try::first);
@@ -503,6 +514,16 @@ void ServerProcess::apply(config::Settings next) {
   }
   nts_.look_again();
   log_.info("configuration reloaded");
+}
+
+std::expected<TimeSettings, std::string> ServerProcess::settings_of_time(
+    const config::Settings& settings, const SymmetricKeyFile& file) const {
+  auto keys = source_keys(settings, file.keys.get());
+  if (!keys) return std::unexpected(std::move(keys.error()));
+  TimeSettings time = time_settings(settings);
+  time.keys = std::move(*keys);
+  time.channel = source_keys_.channel();
+  return time;
 }
 
 void ServerProcess::use_symmetric_keys(SymmetricKeyFile file) {
@@ -521,6 +542,7 @@ void ServerProcess::stop() {
   nts_.begin_stop();
   within_memory([this] { workers_.stop(); });
   timekeeper_.stop();
+  source_keys_.stop();
   within_memory([this] {
     sandbox_.tell_refusals(log_);
     nts_.finish_stop();
@@ -536,10 +558,14 @@ std::expected<void, StartFailure> ServerProcess::start() {
   if (auto given_up = give_up_privileges(settings_, log_); !given_up) return given_up;
   // Forks: no thread may be there yet, and no sandbox, which is another one for that process.
   if (auto started = nts_.start(); !started) return started;
+  if (auto started = source_keys_.start(settings_); !started) return started;
   // As whom we serve, so that a reload will not find out that we may not read them; and after the
   // fork, so that key establishment does not have them.
   auto keys = read_symmetric_keys(settings_.server.keys_file);
   if (!keys) return std::unexpected(StartFailure{keys.error(), EX_NOINPUT});
+  auto time = settings_of_time(settings_, *keys);
+  if (!time) return std::unexpected(StartFailure{time.error(), EX_CONFIG});
+  timekeeper_.configure(std::move(*time));
   use_symmetric_keys(std::move(*keys));
   if (auto inside = sandbox_.enter(settings_, config_file_, log_); !inside) return inside;
   return start_threads();

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "base/memory.h"
+#include "daemon/first_day.h"
 #include "os/clocks.h"
 #include "os/interfaces.h"
 
@@ -41,7 +42,7 @@ client::SendError send_error(int code) noexcept {
 bool is_worth_a_warning(client::Event::Kind kind) noexcept {
   using enum client::Event::Kind;
   return kind == unreachable || kind == denied || kind == rate_limited || kind == unresolved ||
-         kind == lies;
+         kind == lies || kind == no_keys;
 }
 
 }  // namespace
@@ -54,18 +55,28 @@ SourceKeeper::SourceKeeper(os::PollLoop& loop, Log& log, int precision,
       settings_(settings),
       leap_file_(log),
       state_(settings.state_file, log),
+      nts_(settings.nts_file, log),
       client_(moment(), precision, state_.read(os::real_now())),
-      resolver_(loop) {
+      resolver_(loop),
+      establisher_(loop, log, resolver_, settings.channel,
+                   static_cast<std::uint32_t>(random_.next()),
+                   [this](client::AssociationId id, nts::Establishment outcome,
+                          const std::optional<IpAddress>& server) {
+                     on_established(id, std::move(outcome), server);
+                   }) {
+  client_.sources().recall(nts_.read());
   timer_ = loop_.add_timer([this](RawTime) { on_timer(); });
   looks_ = loop_.every(kLook, [this](RawTime) { look_around(); });
   saves_ = loop_.every(kSave, [this](RawTime) {
     save();
+    save_nts();
     read_leap_seconds();
   });
 }
 
 SourceKeeper::~SourceKeeper() {
   if (!within_memory([this] { save(); })) (void)within_memory([this] { save(); });
+  (void)within_memory([this] { save_nts(); });
   for (const auto& [id, exchange] : exchanges_) loop_.unwatch(exchange->watch);
   for (const auto timer : {timer_, looks_, saves_}) loop_.remove_timer(timer);
 }
@@ -74,6 +85,7 @@ void SourceKeeper::configure(const TimeSettings& settings) {
   settings_ = settings;
   look_around();
   read_leap_seconds();
+  client_.sources().set_keys(settings.keys);
   client_.configure(settings.client, loop_.now(), random_);
   on_timer();
 }
@@ -82,6 +94,8 @@ void SourceKeeper::configure(const TimeSettings& settings) {
 void SourceKeeper::look_around() {
   client_.sources().set_own(client::own_addresses(settings_.listen, os::interface_addresses()));
 }
+
+void SourceKeeper::save_nts() { nts_.write(client_.sources().remember()); }
 
 void SourceKeeper::save() { state_.write(client_, loop_.now()); }
 
@@ -105,6 +119,12 @@ void SourceKeeper::settle() {
   for (const client::Resolve& resolve : client_.sources().take_resolutions()) {
     if (within_memory([&] { look_up(resolve); })) continue;
     client_.sources().on_resolve_failed(resolve.source, loop_.now(), random_);
+  }
+  for (const client::Establish& wanted : client_.sources().take_establishments()) {
+    if (within_memory([&] { establish(wanted); })) continue;
+    client_.sources().on_not_established(wanted.association,
+                                         {.trouble = nts::KeTrouble::lost, .why = "out of memory"},
+                                         loop_.now(), random_);
   }
   for (const client::Event& event : client_.sources().take_events()) {
     if (is_worth_a_warning(event.kind)) {
@@ -131,6 +151,34 @@ void SourceKeeper::look_up(const client::Resolve& resolve) {
     }
     settle();
   });
+}
+
+// By the served time where there is one. Until then the host's clock may lag behind, but what is
+// before this program's first day is certainly wrong; and what lies ahead is not held against a
+// certificate. Names and signatures are checked in any case (RFC 8915 section 8.5).
+void SourceKeeper::establish(const client::Establish& wanted) {
+  const clock::Decision& decision = client_.decision();
+  tls::CertificateTimes times;
+  if (decision.was_told) {
+    times.now = decision.served(loop_.now());
+  } else {
+    times = {.now = std::max(os::real_now(), kFirstDay),
+             .tolerate_early = true,
+             .tolerate_expired = settings_.tolerate_expired};
+  }
+  establisher_.begin(wanted, times);
+}
+
+// May be called in the middle of settle(): what it leads to is settled by the timer.
+void SourceKeeper::on_established(client::AssociationId id, nts::Establishment outcome,
+                                  const std::optional<IpAddress>& server) {
+  if (outcome) {
+    client_.sources().on_established(id, std::move(*outcome), server, loop_.now(), random_);
+    save_nts();
+  } else {
+    client_.sources().on_not_established(id, std::move(outcome.error()), loop_.now(), random_);
+  }
+  loop_.arm(timer_, loop_.now());
 }
 
 void SourceKeeper::send(const client::Outgoing& outgoing) {

@@ -4,9 +4,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "client/client.h"
 #include "daemon/clock_files.h"
+#include "daemon/key_establisher.h"
 #include "daemon/log.h"
 #include "daemon/time_settings.h"
 #include "os/client_socket.h"
@@ -39,11 +41,15 @@ class SourceKeeper {
   void on_timer();
   void send(const client::Outgoing& outgoing);
   void look_up(const client::Resolve& resolve);
+  void establish(const client::Establish& wanted);
+  void on_established(client::AssociationId id, nts::Establishment outcome,
+                      const std::optional<IpAddress>& server);
   void on_ready(client::AssociationId id);
   void close(client::AssociationId id);
   void settle();  // after whatever made the client act
   void look_around();
   void save();
+  void save_nts();
   void read_leap_seconds();
 
   os::PollLoop& loop_;
@@ -53,8 +59,10 @@ class SourceKeeper {
   TimeSettings settings_;
   LeapFile leap_file_;
   StateFile state_;
+  NtsFile nts_;
   client::Client client_;
   os::Resolver resolver_;
+  KeyEstablisher establisher_;
   std::map<client::AssociationId, std::unique_ptr<Exchange>> exchanges_;
   os::PollLoop::Id timer_{};
   os::PollLoop::Id looks_{};

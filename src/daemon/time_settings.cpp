@@ -1,5 +1,7 @@
 #include "daemon/time_settings.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 
 #include "base/time.h"
@@ -55,7 +57,27 @@ TimeSettings time_settings(const config::Settings& settings) {
                                          .max_change_s = seconds(clock.max_change)};
   }
   const std::string directory = state_directory(clock.state_directory);
-  if (!directory.empty()) out.state_file = directory + "/clock";
+  if (!directory.empty()) {
+    out.state_file = directory + "/clock";
+    out.nts_file = directory + "/source-cookies";
+  }
+  out.tolerate_expired = settings.nts.certificate_times == config::CertificateTimes::synchronised;
+  return out;
+}
+
+std::expected<client::SourceKeys, std::string> source_keys(const config::Settings& settings,
+                                                           const server::SymmetricKeys* keys) {
+  client::SourceKeys out;
+  for (const client::SourceOptions& source : settings.sources) {
+    if (source.key == 0) continue;
+    const auto id = static_cast<std::uint32_t>(source.key);
+    const crypto::MacKey* key = keys != nullptr ? keys->find(id) : nullptr;
+    if (key == nullptr) {
+      return std::unexpected(fmt::format("source {} has key {}, which {} does not have",
+                                         source.host, source.key, settings.server.keys_file));
+    }
+    out.emplace(id, *key);
+  }
   return out;
 }
 

@@ -1,14 +1,24 @@
 // The configuration as the keeper of time takes it.
 #pragma once
 
+#include <expected>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "client/client.h"
 #include "clock/host_clock.h"
 #include "clock/steering.h"
 #include "config/settings.h"
+#include "server/symmetric_keys.h"
 
 namespace ntp::daemon {
+
+// To the process that establishes keys (ke/client.h).
+struct KeyChannel {
+  int fd = -1;                       // -1: there is none
+  std::vector<std::string> roots{};  // that it was started with, in its order
+};
 
 struct TimeSettings {
   clock::HostPolicy host{};
@@ -18,11 +28,20 @@ struct TimeSettings {
   bool leap_file_is_default = false;
   std::optional<clock::SteeringPolicy> steering{};  // of the host's clock; empty: leave it alone
   std::string state_file{};                         // empty: none
+  std::string nts_file{};                           // keys and cookies of sources; likewise
+  client::SourceKeys keys{};                        // the symmetric ones that sources have
+  bool tolerate_expired = false;                    // certificates, until the time is known
+  KeyChannel channel{};
 };
 
 // As configured, or the first of $STATE_DIRECTORY; empty: none.
 std::string state_directory(const std::string& configured);
 
 TimeSettings time_settings(const config::Settings& settings);
+
+// The symmetric keys of the sources, out of those of server.keys_file. The error says which is not
+// there.
+std::expected<client::SourceKeys, std::string> source_keys(const config::Settings& settings,
+                                                           const server::SymmetricKeys* keys);
 
 }  // namespace ntp::daemon

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "ke/codec.h"
 
 namespace ntp::ke {
 namespace {
@@ -23,32 +24,6 @@ constexpr std::uint8_t place_of(const std::variant<Kinds...>*) {
 template <typename T>
 constexpr std::uint8_t kind_of() {
   return place_of<T>(static_cast<const Message*>(nullptr));
-}
-
-bool is_printable(char c) { return c >= 0x20 && c <= 0x7e; }
-
-void put_text(ByteWriter& out, const std::string& text, std::size_t most) {
-  const auto size = static_cast<std::uint16_t>(std::min(text.size(), most));
-  out.write(size);
-  for (const char c : std::string_view(text).substr(0, size)) {
-    out.write(static_cast<std::uint8_t>(is_printable(c) ? c : '?'));
-  }
-}
-
-std::optional<std::string> get_text(ByteReader& in, std::size_t most) {
-  const auto size = in.read<std::uint16_t>();
-  if (size > most) return std::nullopt;
-  std::string text;
-  for (const std::byte octet : in.take(size)) text += static_cast<char>(octet);
-  if (!in.ok() || !std::ranges::all_of(text, is_printable)) return std::nullopt;
-  return text;
-}
-
-void put_time(ByteWriter& out, RealTime time) {
-  out.write(static_cast<std::uint64_t>(time.time_since_epoch().count()));
-}
-RealTime get_time(ByteReader& in) {
-  return RealTime(std::chrono::nanoseconds(static_cast<std::int64_t>(in.read<std::uint64_t>())));
 }
 
 void put(ByteWriter& out, const SealingKey& m) {

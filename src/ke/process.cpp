@@ -14,6 +14,8 @@
 #include <array>
 #include <cerrno>
 #include <limits>
+#include <type_traits>
+#include <variant>
 
 #include "ke/sandbox.h"
 #include "os/clocks.h"
@@ -32,6 +34,12 @@ constexpr milliseconds kFirstPause{100};
 constexpr milliseconds kLongestPause{10'000};
 constexpr std::chrono::seconds kLongLife{60};
 constexpr int kCannotStart = 71;  // EX_OSERR
+
+using Role = std::variant<Plan, ClientPlan>;
+
+const char* name_of(const Role& role) {
+  return std::holds_alternative<Plan>(role) ? "ntp-ke" : "ntp-ke-client";
+}
 
 void die_with(pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -67,40 +75,56 @@ void close_all_but(std::vector<int> kept) {
   close_range_of(next, std::numeric_limits<int>::max());
 }
 
+void tell(int channel, const Message& message) {
+  const auto bytes = encode(message);
+  ::send(channel, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 // Calls that the filter of the keeper refused, to itself or to its child before that had its own.
-template <typename Tell>
-void tell_refused(Tell tell) {
+void tell_refused(int channel) {
   for (const os::RefusedCall& call : os::take_refused_calls()) {
-    tell(Told{.level = Told::Level::error,
-              .text = fmt::format("the sandbox refused the system call {} of the keeper of key "
-                                  "establishment: a bug of ours, or an intruder",
-                                  call.name)});
+    tell(channel, Told{.level = Told::Level::error,
+                       .text = fmt::format("the sandbox refused the system call {} of the keeper "
+                                           "of key establishment: a bug of ours, or an intruder",
+                                           call.name)});
   }
 }
 
 // False: it has to be in a sandbox, and is not in all of it.
-bool enter_sandbox(const Plan& plan, Server& server) {
+template <typename PlanOfIt>
+bool enter_sandbox(const PlanOfIt& plan, int channel) {
+  constexpr const char* kWhose =
+      std::is_same_v<PlanOfIt, ClientPlan> ? "key establishment with sources" : "key establishment";
   const os::Confinement made = shut_in(plan);
-  server.tell(ShutIn{.landlock = static_cast<std::uint32_t>(made.landlock),
-                     .filtered = made.filtered,
-                     .memory = made.memory});
+  tell(channel, ShutIn{.landlock = static_cast<std::uint32_t>(made.landlock),
+                       .filtered = made.filtered,
+                       .memory = made.memory});
   if (plan.sandbox == config::Sandbox::off) return true;
   if (made.lacking.empty()) {
-    server.tell(
-        Told{.text = fmt::format("NTS: sandbox files=\"{}\" system_calls={} memory=\"{}\"",
-                                 made.files_text(), made.calls_text(), made.memory_text())});
+    tell(channel, Told{.text = fmt::format(
+                           "NTS: sandbox of {} files=\"{}\" system_calls={} memory=\"{}\"", kWhose,
+                           made.files_text(), made.calls_text(), made.memory_text())});
     return true;
   }
   const bool required = plan.sandbox == config::Sandbox::required;
-  server.tell(Told{
-      .level = required ? Told::Level::error : Told::Level::warning,
-      .text = fmt::format("NTS: the sandbox of key establishment is not complete: {}{}",
-                          made.lacking, required ? "; no handshakes, it is \"required\"" : "")});
+  tell(channel,
+       Told{.level = required ? Told::Level::error : Told::Level::warning,
+            .text = fmt::format("NTS: the sandbox of {} is not complete: {}{}", kWhose,
+                                made.lacking, required ? "; none, it is \"required\"" : "")});
   return !required;
 }
 
-[[noreturn]] void be_process(const Plan& plan, int channel, pid_t keeper) {
-  ::prctl(PR_SET_NAME, "ntp-ke", 0, 0, 0);
+template <typename Loop, typename PlanOfIt>
+void run_loop(const PlanOfIt& plan, int channel) {
+  Loop loop(plan, channel);
+  if (!loop.prepare()) os::leave(kCannotStart);
+  if (!enter_sandbox(plan, channel)) os::leave(kCannotStart);
+  tell_refused(channel);
+  loop.run();
+}
+
+[[noreturn]] void be_process(const Role& role, int channel, pid_t keeper) {
+  ::prctl(PR_SET_NAME, name_of(role), 0, 0, 0);
   // Should memory run out, then handshakes are what the node can best do without.
   if (const os::Fd fd(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)); fd) {
     (void)!::write(fd.get(), "500", 3);
@@ -111,17 +135,9 @@ bool enter_sandbox(const Plan& plan, Server& server) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // clears the signal of the parent's death: before die_with
   die_with(keeper);
   tls::wipe_freed_memory();
-  Server server(plan, channel);
-  if (!server.prepare()) os::leave(kCannotStart);
-  if (!enter_sandbox(plan, server)) os::leave(kCannotStart);
-  tell_refused([&server](const Told& told) { server.tell(told); });
-  server.run();
+  if (const auto* plan = std::get_if<Plan>(&role)) run_loop<Server>(*plan, channel);
+  if (const auto* plan = std::get_if<ClientPlan>(&role)) run_loop<Client>(*plan, channel);
   os::leave(0);
-}
-
-void tell(int channel, const Message& message) {
-  const auto bytes = encode(message);
-  ::send(channel, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 std::string ending(int status) {
@@ -133,10 +149,12 @@ std::string ending(int status) {
   return fmt::format("ended with code {}", WEXITSTATUS(status));
 }
 
-std::string why_again(pid_t child, int status, milliseconds pause) {
-  const std::string what = child < 0
-                               ? os::Error::last("NTS: fork the key establishment process").text()
-                               : "NTS: the key establishment process " + ending(status);
+std::string why_again(const Role& role, pid_t child, int status, milliseconds pause) {
+  const std::string whose = std::holds_alternative<Plan>(role)
+                                ? "the key establishment process"
+                                : "the process that establishes keys with sources";
+  const std::string what = child < 0 ? os::Error::last("NTS: fork " + whose).text()
+                                     : fmt::format("NTS: {} {}", whose, ending(status));
   return fmt::format("{}; starting it again in {} ms", what, pause.count());
 }
 
@@ -146,15 +164,16 @@ bool is_abandoned(int channel, milliseconds pause) {
   return ::poll(&watched, 1, static_cast<int>(pause.count())) > 0;
 }
 
-[[noreturn]] void keep(const Plan& plan, int channel) {
+[[noreturn]] void keep(const Role& role, int channel) {
   ::prctl(PR_SET_NAME, "ntp-ke-keeper", 0, 0, 0);
-  shut_in_keeper(plan);  // what it lacks, its child lacks too, which tells
+  std::visit([](const auto& plan) { shut_in_keeper(plan); },
+             role);  // what it lacks, its child lacks too, which tells
   const pid_t self = ::getpid();
   milliseconds pause = kFirstPause;
   while (true) {
     const RawTime begun = os::raw_now();
     const pid_t child = ::fork();
-    if (child == 0) be_process(plan, channel, self);
+    if (child == 0) be_process(role, channel, self);
     int status = 0;
     if (child > 0) {
       while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -162,37 +181,40 @@ bool is_abandoned(int channel, milliseconds pause) {
       if (WIFEXITED(status) && WEXITSTATUS(status) == 0) os::leave(0);
     }
     if (os::raw_now() - begun >= kLongLife) pause = kFirstPause;
-    tell_refused([channel](const Told& told) { tell(channel, told); });
+    tell_refused(channel);
     tell(channel, Ended{});
-    tell(channel, Told{.level = Told::Level::error, .text = why_again(child, status, pause)});
+    tell(channel, Told{.level = Told::Level::error, .text = why_again(role, child, status, pause)});
     if (is_abandoned(channel, pause)) os::leave(0);
     pause = std::min(pause * 2, kLongestPause);
   }
 }
 
-}  // namespace
-
-std::expected<Child, os::Error> start_process(const Plan& plan) {
+std::expected<Child, os::Error> start(const Role& role, std::vector<int> kept) {
   std::array<int, 2> pair{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) {
     return std::unexpected(os::Error::last("NTS: make a pair of sockets"));
   }
   os::Fd ours(pair[0]);
   const os::Fd theirs(pair[1]);
-  ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
   const pid_t parent = ::getpid();
   const pid_t keeper = ::fork();
   if (keeper < 0) return std::unexpected(os::Error::last("NTS: fork"));
   if (keeper == 0) {
     ignore_signals();
-    auto kept = plan.listeners;
     kept.push_back(theirs.get());
     close_all_but(std::move(kept));
     os::drop_thread_capabilities();  // CAP_SYS_TIME, where the server keeps it
     die_with(parent);
-    keep(plan, theirs.get());
+    keep(role, theirs.get());
   }
   return Child{.channel = std::move(ours), .keeper = keeper};
 }
+
+}  // namespace
+
+std::expected<Child, os::Error> start_process(const Plan& plan) {
+  return start(plan, plan.listeners);
+}
+std::expected<Child, os::Error> start_process(const ClientPlan& plan) { return start(plan, {}); }
 
 }  // namespace ntp::ke

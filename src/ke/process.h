@@ -1,4 +1,6 @@
-// The process of key establishment, and its keeper, which starts it again should it crash.
+// The two processes of key establishment, and their keepers, which start them again should they
+// crash: one for our clients (ke/server.h), and one that is a client for our sources
+// (ke/client.h), so that whom we ask never shares memory with what our own clients trust.
 //
 //   server ──channel──┬─ keeper          one thread; waits; the only one that forks
 //                     └─ the process     TLS, and nothing else
@@ -12,6 +14,7 @@
 
 #include <expected>
 
+#include "ke/client.h"
 #include "ke/server.h"
 #include "os/error.h"
 #include "os/fd.h"
@@ -19,12 +22,14 @@
 namespace ntp::ke {
 
 struct Child {
-  os::Fd channel{};  // SOCK_SEQPACKET, non-blocking, ours (ke/message.h)
+  os::Fd channel{};  // SOCK_SEQPACKET, ours: read and written with MSG_DONTWAIT (ke/message.h,
+                     // ke/client_message.h)
   pid_t keeper = -1;
 };
 
-// The listeners stay open here as well: while the process is started again, who connects waits in
-// their queues.
+// The listeners of the server's side stay open here as well: while the process is started again,
+// who connects waits in their queues.
 std::expected<Child, os::Error> start_process(const Plan& plan);
+std::expected<Child, os::Error> start_process(const ClientPlan& plan);
 
 }  // namespace ntp::ke

@@ -9,6 +9,7 @@
 
 #include "os/places.h"
 #include "os/seccomp.h"
+#include "tls/client_context.h"
 
 namespace ntp::ke {
 namespace {
@@ -55,8 +56,20 @@ TEST_F(Reaching, WritesNothingAndHasNoPort) {
   EXPECT_FALSE(all.tcp_listens);
 }
 
+TEST_F(Reaching, AsAClientReadsTheRootsAndConnectsToThePortsOfTheSources) {
+  const os::Reach all =
+      reach_of(ClientPlan{.roots = {top_ / "live/cert.pem", ""}, .ports = {4460, 5000}});
+  EXPECT_TRUE(os::is_below(top_ / "archive/cert2.pem", all.read));
+  EXPECT_FALSE(os::is_below(top_ / "keys/key.pem", all.read));
+  for (const std::string& file : tls::system_root_files())
+    EXPECT_TRUE(os::is_below(file, all.read));
+  EXPECT_EQ(all.tcp_to, (std::vector<std::uint16_t>{4460, 5000}));
+  EXPECT_FALSE(all.tcp_listens);
+  EXPECT_EQ(all.replace.empty(), !os::kInstrumented);
+}
+
 TEST(KeySandbox, IsNoneWhereItIsOff) {
-  const auto made = shut_in({.sandbox = config::Sandbox::off});
+  const auto made = shut_in(Plan{.sandbox = config::Sandbox::off});
   EXPECT_EQ(made.landlock, 0);
   EXPECT_FALSE(made.filtered);
   EXPECT_EQ(made.lacking, "");

@@ -8,6 +8,7 @@
 
 #include "base/ip.h"
 #include "client/exchange.h"
+#include "client/nts_session.h"
 #include "os/error.h"
 
 namespace ntp::os {
@@ -18,8 +19,10 @@ std::expected<std::vector<Endpoint>, std::string> resolve(const std::string& hos
                                                           std::uint16_t port);
 
 // Asks from a fresh random port with a fresh random nonce, and waits for the matching answer;
-// whatever else arrives is passed over. The offset is against CLOCK_REALTIME.
+// whatever else arrives is passed over. The offset is against CLOCK_REALTIME. With `nts`, whose
+// keys have been established, nothing counts that they do not prove.
 std::expected<client::Measurement, std::string> exchange(const Endpoint& server,
-                                                         std::chrono::nanoseconds timeout);
+                                                         std::chrono::nanoseconds timeout,
+                                                         client::NtsSession* nts = nullptr);
 
 }  // namespace ntp::os

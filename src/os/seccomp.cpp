@@ -101,6 +101,8 @@ int allow(scmp_filter_ctx filter, int number, Allowed allowed) {
     case Allowed::ip_unix_route:
       return when({SCMP_A0_64(SCMP_CMP_EQ, AF_INET), SCMP_A0_64(SCMP_CMP_EQ, AF_INET6),
                    SCMP_A0_64(SCMP_CMP_EQ, AF_UNIX), SCMP_A0_64(SCMP_CMP_EQ, AF_NETLINK)});
+    case Allowed::ip:
+      return when({SCMP_A0_64(SCMP_CMP_EQ, AF_INET), SCMP_A0_64(SCMP_CMP_EQ, AF_INET6)});
     case Allowed::ask_bytes:
       return when({SCMP_A1_64(SCMP_CMP_EQ, FIONREAD), SCMP_A1_64(SCMP_CMP_EQ, TCGETS)});
     case Allowed::standard_error:

@@ -13,18 +13,24 @@ constexpr std::uint8_t T = S | 1u << static_cast<int>(ThreadRole::timekeeper);
 constexpr std::uint8_t R = T | 1u << static_cast<int>(ThreadRole::resolver);
 constexpr std::uint8_t kWorkerAlone = 1u << static_cast<int>(ThreadRole::worker);
 constexpr std::uint8_t W = S | kWorkerAlone;
-constexpr std::uint8_t P = 1u << static_cast<int>(ThreadRole::keeper);
-constexpr std::uint8_t kKeAlone = 1u << static_cast<int>(ThreadRole::key_establishment);
+constexpr std::uint8_t kKeeperAlone = 1u << static_cast<int>(ThreadRole::keeper);
+constexpr std::uint8_t kClientKeeperAlone = 1u << static_cast<int>(ThreadRole::client_keeper);
+constexpr std::uint8_t P = kKeeperAlone | kClientKeeperAlone;
+constexpr std::uint8_t kServerAlone = 1u << static_cast<int>(ThreadRole::key_establishment);
+constexpr std::uint8_t kClientAlone = 1u << static_cast<int>(ThreadRole::key_client);
+constexpr std::uint8_t kKeAlone = kServerAlone | kClientAlone;
 constexpr std::uint8_t K = P | kKeAlone;
+constexpr std::uint8_t KS = kKeeperAlone | kServerAlone;
+constexpr std::uint8_t KC = kClientKeeperAlone | kClientAlone;
 #ifdef SYS_poll
 constexpr std::uint8_t kPpoll = R | P;
 #else  // poll(3) is made of it
-constexpr std::uint8_t kPpoll = R | W | P;
+constexpr std::uint8_t kPpoll = R | W | P | kClientAlone;
 #endif
 
-// The letter names the lowest thread that needs the call; T and R include those above. P is the
-// keeper, K key establishment and the keeper. Where a call has an older and a newer form, libc and
-// the architecture decide which one is used.
+// The letter names the lowest thread that needs the call; T and R include those above. P are the
+// keepers, K key establishment with its keeper, KS for our clients only, KC for our sources. Where
+// a call has an older and a newer form, libc and the architecture decide which one is used.
 // clang-format off
 constexpr std::array kCalls{
     // The packet path and the end of a worker.
@@ -32,10 +38,10 @@ constexpr std::array kCalls{
     SystemCall{"sendmmsg", R | W},             // the resolver sends two questions at once
     SystemCall{"clock_gettime", R | W | K},    // where the vDSO cannot answer
 #ifdef SYS_poll
-    SystemCall{"poll", R | W | P},
+    SystemCall{"poll", R | W | P | kClientAlone},
 #endif
     SystemCall{"ppoll", kPpoll},
-    SystemCall{"connect", R | W},              // a worker: leave_choice_of_receivers()
+    SystemCall{"connect", R | W | KC},         // a worker: leave_choice_of_receivers()
     SystemCall{"getsockname", R | W},
     SystemCall{"futex", R | W | K},
     SystemCall{"restart_syscall", R | W | P},
@@ -69,26 +75,27 @@ constexpr std::array kCalls{
     SystemCall{"ioctl", R, Allowed::ask_bytes},
     SystemCall{"rename", T},
     SystemCall{"renameat", T},
-    SystemCall{"fsync", S},                    // cookie keys, which clients rely on
+    SystemCall{"fsync", T},                    // cookie keys, cookies
     SystemCall{"getdents64", S},               // conf.d
     SystemCall{"readlink", S | P},             // whose socket holds a port
     SystemCall{"readlinkat", S | P},
-    SystemCall{"unlink", S},                   // the health channel
-    SystemCall{"unlinkat", S},
+    SystemCall{"unlink", T},                   // the health channel; a secret that could not be written
+    SystemCall{"unlinkat", T},
     SystemCall{"umask", S},
     // Networks: names, sources, interfaces; HTTP, the health channel, systemd, new listeners.
     SystemCall{"socket", R, Allowed::ip_unix_route},
+    SystemCall{"socket", KC, Allowed::ip},
     SystemCall{"bind", R},
     SystemCall{"setsockopt", R | K},
-    SystemCall{"getsockopt", R},
-    SystemCall{"getpeername", R},
+    SystemCall{"getsockopt", R | KC},
+    SystemCall{"getpeername", R | KC},
     SystemCall{"sendto", R | K},
     SystemCall{"recvfrom", R | K},
     SystemCall{"sendmsg", R},
     SystemCall{"recvmsg", R},
-    SystemCall{"listen", S | K},
-    SystemCall{"accept4", S | K},
-    SystemCall{"shutdown", S | K},
+    SystemCall{"listen", S | KS},
+    SystemCall{"accept4", S | KS},
+    SystemCall{"shutdown", S | KS},
     SystemCall{"membarrier", S},
     SystemCall{"setfsuid", S},                 // of new listeners; without privilege it does nothing
     // Clocks and chance.
@@ -110,12 +117,12 @@ constexpr std::array kCalls{
     SystemCall{"geteuid", S | K},
     SystemCall{"exit_group", R | K},
     // Key establishment and its keeper.
-    SystemCall{"epoll_ctl", K},
+    SystemCall{"epoll_ctl", KS},
 #ifdef SYS_epoll_wait
-    SystemCall{"epoll_wait", K},
-    SystemCall{"epoll_pwait", P},              // newer libraries may make the other of it
+    SystemCall{"epoll_wait", KS},
+    SystemCall{"epoll_pwait", kKeeperAlone},   // newer libraries may make the other of it
 #else
-    SystemCall{"epoll_pwait", K},
+    SystemCall{"epoll_pwait", KS},
 #endif
     SystemCall{"fstatfs", K},                  // on what mount a key lies
 #ifdef SYS_time
@@ -128,7 +135,7 @@ constexpr std::array kCalls{
     SystemCall{"getppid", P},
     SystemCall{"setpriority", P},
     SystemCall{"prlimit64", P},
-    SystemCall{"epoll_create1", P},
+    SystemCall{"epoll_create1", kKeeperAlone},
     SystemCall{"getcwd", P},
     SystemCall{"landlock_create_ruleset", P},
     SystemCall{"landlock_add_rule", P},
@@ -144,18 +151,20 @@ constexpr auto count_of(ThreadRole role) {
 }
 static_assert(count_of(ThreadRole::worker) <= 20,
               "a worker needs few system calls, and each is one that an intruder has");
-static_assert(count_of(ThreadRole::key_establishment) <= 30,
+static_assert(count_of(ThreadRole::key_establishment) <= 30 &&
+                  count_of(ThreadRole::key_client) <= 30,
               "it reads what anybody sends, before anything is known of him");
-// The filter of the keeper is its child's as well.
-constexpr bool keeper_may(const SystemCall& call) {
-  return std::ranges::any_of(kCalls, [&call](const SystemCall& other) {
-    return other.name == call.name && other.is_for(ThreadRole::keeper) &&
-           (other.allowed == call.allowed || other.allowed == Allowed::any);
+// The filter of a keeper is its child's as well.
+constexpr bool keeps(ThreadRole keeper, ThreadRole child) {
+  return std::ranges::all_of(kCalls, [=](const SystemCall& call) {
+    return !call.is_for(child) || std::ranges::any_of(kCalls, [&](const SystemCall& other) {
+      return other.name == call.name && other.is_for(keeper) &&
+             (other.allowed == call.allowed || other.allowed == Allowed::any);
+    });
   });
 }
-static_assert(std::ranges::all_of(kCalls, [](const SystemCall& call) {
-  return !call.is_for(ThreadRole::key_establishment) || keeper_may(call);
-}));
+static_assert(keeps(ThreadRole::keeper, ThreadRole::key_establishment));
+static_assert(keeps(ThreadRole::client_keeper, ThreadRole::key_client));
 
 }  // namespace
 

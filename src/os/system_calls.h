@@ -9,19 +9,22 @@
 namespace ntp::os {
 
 // A thread's filter comes on top of that of the thread which started it. So `service`, the main
-// thread, may do what any other may; the resolver is started by the timekeeper. The last two are
-// processes of one thread: the keeper, which forks that of key establishment, may do what that may.
+// thread, may do what any other may; the resolver is started by the timekeeper. The last four are
+// processes of one thread: a keeper, which forks one of key establishment, may do what that may.
 enum class ThreadRole : std::uint8_t {
   service,
   timekeeper,
   resolver,
   worker,
   keeper,
-  key_establishment
+  key_establishment,
+  client_keeper,
+  key_client
 };
-inline constexpr std::size_t kThreadRoles = 6;
+inline constexpr std::size_t kThreadRoles = 8;
 inline constexpr std::string_view kThreadRoleNames[kThreadRoles] = {
-    "service", "timekeeper", "resolver", "worker", "keeper", "key establishment"};
+    "service", "timekeeper",        "resolver",           "worker",
+    "keeper",  "key establishment", "keeper for sources", "key establishment with sources"};
 
 constexpr bool is_process(ThreadRole role) noexcept { return role >= ThreadRole::keeper; }
 
@@ -36,6 +39,7 @@ enum class Allowed : std::uint8_t {
   own_process,     // tgkill: to our own threads
   add_filter,      // seccomp: SECCOMP_SET_MODE_FILTER
   ip_unix_route,   // socket: AF_INET, AF_INET6, AF_UNIX, AF_NETLINK
+  ip,              // socket: AF_INET, AF_INET6
   ask_bytes,       // ioctl: FIONREAD, TCGETS
   standard_error,  // write: to descriptor 2
 };

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "tls/server_connection.h"
+#include "tls/connection.h"
 
 struct ssl_ctx_st;
 struct ssl_st;

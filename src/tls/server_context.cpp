@@ -5,10 +5,9 @@
 #include <openssl/ssl.h>
 
 #include <algorithm>
-#include <ctime>
-#include <limits>
 
 #include "os/secret_file.h"
+#include "tls/certificate.h"
 #include "tls/hello.h"
 #include "tls/openssl.h"
 
@@ -17,7 +16,6 @@ namespace {
 
 constexpr std::size_t kLargestFile = 1 << 20;
 constexpr int kLongestChain = 10;
-constexpr std::size_t kLongestSubject = 200;
 
 template <typename T>
 using Result = std::expected<T, std::string>;
@@ -32,34 +30,6 @@ std::string what_it_is_instead(const std::string& text) {
   if (text.find("PRIVATE KEY-----") != std::string::npos) return "there is a private key in it";
   if (text.find("CERTIFICATE-----") != std::string::npos) return "there is a certificate in it";
   return "there is no \"-----BEGIN …\" in it";
-}
-
-RealTime time_of(const ASN1_TIME* time, RealTime otherwise) {
-  std::tm parts{};
-  if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return otherwise;
-  // RealTime counts nanoseconds: a date that it cannot hold (9999 stands for "never") is its end.
-  constexpr std::int64_t kLast_s = std::numeric_limits<std::int64_t>::max() / 1'000'000'000 - 1;
-  const std::int64_t s = std::min<std::int64_t>(::timegm(&parts), kLast_s);
-  return RealTime(std::chrono::seconds(s));
-}
-
-std::string subject_of(X509* certificate) {
-  const Bio out(BIO_new(BIO_s_mem()));
-  X509_NAME_print_ex(out.get(), X509_get_subject_name(certificate), 0,
-                     XN_FLAG_ONELINE & ~ASN1_STRFLGS_ESC_MSB);
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(out.get(), &data);
-  std::string text(data, static_cast<std::size_t>(std::max(size, 0L)));
-  std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return text.substr(0, kLongestSubject);
-}
-
-void narrow(CertificateFacts& facts, const X509* certificate) {
-  const RealTime from = time_of(X509_get0_notBefore(certificate), RealTime{});
-  const RealTime until = time_of(X509_get0_notAfter(certificate), RealTime{});
-  facts.valid_from = facts.chain == 0 ? from : std::max(facts.valid_from, from);
-  facts.valid_until = facts.chain == 0 ? until : std::min(facts.valid_until, until);
-  ++facts.chain;
 }
 
 Result<void> add_chain(SSL_CTX* context, const std::string& file, const std::string& text,

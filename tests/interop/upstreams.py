@@ -53,11 +53,11 @@ class Chronyd:
 class Ours:
     """Our server on a node of its own, with nothing to go by but its sources."""
 
-    def __init__(self, lab, name, addresses, **settings):
+    def __init__(self, lab, name, addresses, more="", **settings):
         self.node, self.kernel = lab.node(name), FakeKernel(lab.fake_kernel, status=STA_UNSYNC, maxerror_us=16_000_000)
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml", dir="/run")
         os.chmod(self.file.name, 0o644)
-        self.file.write("".join(f"[[source]]\naddress = '{a}'\nminpoll = -2\nmaxpoll = 0\n" for a in addresses))
+        self.file.write("".join(f"[[source]]\naddress = '{a}'\nminpoll = -2\nmaxpoll = 0\n{more}" for a in addresses))
         self.file.flush()
         preload = [f"{key}={value}" for key, value in self.kernel.environment().items()]
         self.server = Server(lab.program, "run", "--config", self.file.name, "--http", f"{self.node.v4}:9559", environment=settings,

@@ -1,0 +1,116 @@
+#include "client/nts_text.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include "base/hex.h"
+#include "crypto/hkdf.h"
+#include "nts/ke_client.h"
+
+namespace ntp::client {
+namespace {
+
+constexpr std::string_view kFirstLine = "ntp-server-nts 1\n";
+constexpr std::string_view kSource = "source ";
+constexpr std::string_view kCookie = "cookie ";
+constexpr std::string_view kChecksum = "checksum ";
+
+std::string checksum(std::string_view body) {
+  std::array<std::byte, 8> sum{};
+  crypto::hkdf_sha256(std::as_bytes(std::span(body)), {}, {}, sum);
+  return to_hex(sum);
+}
+
+std::string_view take_until(std::string_view& text, char end) {
+  const auto size = std::min(text.find(end), text.size());
+  const std::string_view word = text.substr(0, size);
+  text.remove_prefix(std::min(size + 1, text.size()));
+  return word;
+}
+
+template <typename Number>
+bool read_number(std::string_view text, Number& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+bool read_key(std::string_view text, std::size_t size, crypto::AeadKey& key) {
+  const auto octets = from_hex(text);
+  if (!octets || octets->size() != size) return false;
+  key.assign(*octets);
+  return true;
+}
+
+std::optional<SavedNts> read_source(std::string_view line) {
+  SavedNts out;
+  out.host = take_until(line, ' ');
+  std::uint16_t aead = 0;
+  if (!read_number(take_until(line, ' '), out.ke_port)) return std::nullopt;
+  const auto resolved = parse_ip(take_until(line, ' '));
+  const auto server = parse_endpoint(take_until(line, ' '), 0);
+  if (!resolved || !server || !read_number(take_until(line, ' '), aead)) return std::nullopt;
+  out.resolved = *resolved;
+  out.server = *server;
+  nts::SessionKeys& keys = out.memory.keys;
+  keys.aead = static_cast<crypto::AeadId>(aead);
+  const std::size_t size = crypto::key_size(keys.aead);
+  const bool good = read_key(take_until(line, ' '), size, keys.c2s) &&
+                    read_key(take_until(line, ' '), size, keys.s2c);
+  if (!good || !line.empty() || out.server.port == 0) return std::nullopt;
+  return out;
+}
+
+}  // namespace
+
+std::string format_nts(const std::vector<SavedNts>& all) {
+  std::string text(kFirstLine);
+  for (const SavedNts& one : all) {
+    const nts::SessionKeys& keys = one.memory.keys;
+    text += fmt::format("{}{} {} {} {} {} {} {}\n", kSource, one.host, one.ke_port,
+                        to_string(one.resolved), to_string(one.server),
+                        static_cast<unsigned>(keys.aead), to_hex(keys.c2s.view()),
+                        to_hex(keys.s2c.view()));
+    for (const nts::Cookie& cookie : one.memory.cookies) {
+      text += fmt::format("{}{}\n", kCookie, to_hex(cookie));
+    }
+  }
+  text += fmt::format("{}{}\n", kChecksum, checksum(text));
+  return text;
+}
+
+std::expected<std::vector<SavedNts>, std::string_view> parse_nts(std::string_view text) {
+  const auto last = text.rfind(kChecksum);
+  if (!text.starts_with(kFirstLine)) return std::unexpected("not a file of cookies");
+  if (last == std::string_view::npos) return std::unexpected("torn");
+  const std::string_view body = text.substr(0, last);
+  if (text.substr(last + kChecksum.size()) != checksum(body) + "\n") {
+    return std::unexpected("wrong checksum");
+  }
+  std::vector<SavedNts> out;
+  std::string_view rest = body.substr(kFirstLine.size());
+  while (!rest.empty()) {
+    std::string_view line = take_until(rest, '\n');
+    if (line.starts_with(kSource)) {
+      auto source = read_source(line.substr(kSource.size()));
+      if (!source) return std::unexpected("not as it was written");
+      out.push_back(std::move(*source));
+      continue;
+    }
+    auto cookie = line.starts_with(kCookie) ? from_hex(line.substr(kCookie.size())) : std::nullopt;
+    const bool good = cookie && !out.empty() && !cookie->empty() &&
+                      cookie->size() <= nts::kMaxForeignCookie && cookie->size() % 4 == 0 &&
+                      out.back().memory.cookies.size() < nts::kCookiesKept;
+    if (!good) return std::unexpected("not as it was written");
+    out.back().memory.cookies.push_back(std::move(*cookie));
+  }
+  // Of an algorithm that this build does not have: of no use, and no fault.
+  std::erase_if(out, [](const SavedNts& one) {
+    return !one.memory.keys.is_usable() || one.memory.cookies.empty();
+  });
+  return out;
+}
+
+}  // namespace ntp::client

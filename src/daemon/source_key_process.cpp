@@ -1,0 +1,91 @@
+#include "daemon/source_key_process.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "os/clocks.h"
+
+namespace ntp::daemon {
+namespace {
+
+constexpr std::chrono::milliseconds kPatience{500};
+constexpr int kLook_ms = 20;
+
+ke::ClientPlan plan_of(const config::Settings& settings) {
+  ke::ClientPlan plan{.sandbox = settings.server.sandbox};
+  for (const client::SourceOptions& source : settings.sources) {
+    if (!source.nts) continue;
+    if (std::ranges::find(plan.roots, source.nts_ca) == plan.roots.end()) {
+      plan.roots.push_back(source.nts_ca);
+    }
+    const auto port = static_cast<std::uint16_t>(source.nts_port);
+    if (std::ranges::find(plan.ports, port) == plan.ports.end()) plan.ports.push_back(port);
+  }
+  return plan;
+}
+
+}  // namespace
+
+std::expected<void, StartFailure> SourceKeyProcess::start(const config::Settings& settings) {
+  plan_ = plan_of(settings);
+  if (plan_.roots.empty()) return {};
+  auto child = ke::start_process(plan_);
+  if (!child) {
+    return std::unexpected(StartFailure{child.error().text(), EX_OSERR, child.error().code});
+  }
+  child_ = std::move(*child);
+  return {};
+}
+
+KeyChannel SourceKeyProcess::channel() const {
+  return {.fd = child_.channel.get(), .roots = plan_.roots};
+}
+
+// What it may read and whom it may connect to was settled when it was started.
+std::string SourceKeyProcess::why_not(const config::Settings& settings) const {
+  const ke::ClientPlan next = plan_of(settings);
+  if (!next.roots.empty() && !child_.channel) {
+    return "no source had nts at the start, so there is no process that could establish keys";
+  }
+  for (const std::string& file : next.roots) {
+    if (std::ranges::find(plan_.roots, file) != plan_.roots.end()) continue;
+    return fmt::format(
+        "nts_ca = \"{}\" was not there at the start: the process that establishes "
+        "keys cannot read it",
+        file);
+  }
+  for (const std::uint16_t port : next.ports) {
+    if (std::ranges::find(plan_.ports, port) != plan_.ports.end()) continue;
+    return fmt::format(
+        "nts_port = {} was not there at the start: the process that establishes "
+        "keys cannot connect to it",
+        port);
+  }
+  return {};
+}
+
+// The sandbox neither lets us wait for a process nor end one. The channel tells when both are gone;
+// and they would be killed with us (PR_SET_PDEATHSIG).
+void SourceKeyProcess::stop() {
+  if (!child_.channel) return;
+  ::shutdown(child_.channel.get(), SHUT_WR);
+  const RawTime deadline = os::raw_now() + kPatience;
+  std::array<std::byte, ke::kClientMessageSize> rest;
+  while (os::raw_now() < deadline) {
+    pollfd watched{.fd = child_.channel.get(), .events = POLLIN, .revents = 0};
+    ::poll(&watched, 1, kLook_ms);
+    const ssize_t size = ::recv(child_.channel.get(), rest.data(), rest.size(), MSG_DONTWAIT);
+    if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) break;
+  }
+  ::explicit_bzero(rest.data(), rest.size());
+  child_.channel.reset();
+}
+
+}  // namespace ntp::daemon
