@@ -120,16 +120,30 @@ Reaction react(const Situation& s) {
   return octets;
 }
 
-std::optional<std::string> broken_rule(const Situation& s, const Reaction& reaction) {
-  if (!reaction) return std::nullopt;
-  if (s.arrival.payload.size() < reaction->size()) return "G1: the reply is longer";
-  for (const char* broken :
-       {broken_by_the_request(s.arrival), broken_by_the_tail(s.arrival.payload),
-        broken_by_the_header(s, *reaction), broken_by_the_stamps(s, *reaction),
-        broken_by_the_rest(s, *reaction)}) {
+std::optional<std::string> broken_header_rule(const Situation& s, Octets reply) {
+  for (const char* broken : {broken_by_the_request(s.arrival), broken_by_the_header(s, reply),
+                             broken_by_the_stamps(s, reply), broken_by_the_rest(s, reply)}) {
     if (broken != nullptr) return broken;
   }
   return std::nullopt;
+}
+
+std::optional<std::string> broken_kiss_rule(const Situation& s, Octets reply) {
+  for (const char* broken : {broken_by_the_request(s.arrival), broken_by_the_header(s, reply)}) {
+    if (broken != nullptr) return broken;
+  }
+  if (number(reply, 4, 8) != 0 || number(reply, 16, 8) != 0 || number(reply, 32, 8) != 0 ||
+      number(reply, 40, 8) != 0) {
+    return "G10: a kiss that tells the time";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> broken_rule(const Situation& s, const Reaction& reaction) {
+  if (!reaction) return std::nullopt;
+  if (s.arrival.payload.size() < reaction->size()) return "G1: the reply is longer";
+  if (const char* broken = broken_by_the_tail(s.arrival.payload)) return broken;
+  return broken_header_rule(s, *reaction);
 }
 
 }  // namespace ntp::wire_test

@@ -31,4 +31,11 @@ Reaction react(const Situation& situation);
 // nothing. Called with silence it has nothing to say: silence breaks no golden rule.
 std::optional<std::string> broken_rule(const Situation& situation, const Reaction& reaction);
 
+// The part of it that concerns the first 48 octets of a reply, of whatever length; and that of a
+// kiss-o'-death, which says nothing of the clock.
+std::optional<std::string> broken_header_rule(const Situation& situation,
+                                              std::span<const std::byte> reply);
+std::optional<std::string> broken_kiss_rule(const Situation& situation,
+                                            std::span<const std::byte> reply);
+
 }  // namespace ntp::wire_test

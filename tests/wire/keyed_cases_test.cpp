@@ -9,45 +9,13 @@
 
 #include "base/bytes.h"
 #include "case_table.h"
+#include "keyed_server.h"
 #include "nts/client_packet.h"
 
 namespace ntp::wire_test {
 namespace {
 
-using Bytes = std::vector<std::byte>;
 using Family = IpAddress::Family;
-
-// These stand in case_keyed.py as well.
-constexpr std::uint32_t kEpoch = 20'000;
-constexpr std::string_view kKeyFile =
-    "1 MD5 md5-of-sixteen-o\n2 SHA1 sha1-of-sixteen-\n3 SHA256 sha256-of-sixtee\n"
-    "4 SHA384 sha384-of-sixtee\n5 SHA512 sha512-of-sixtee\n"
-    "6 AES128 HEX:00112233445566778899aabbccddeeff\n"
-    "7 AES256 HEX:00112233445566778899aabbccddeeffffeeddccbbaa99887766554433221100\n";
-
-Bytes counted(std::size_t size, unsigned first) {
-  Bytes bytes(size);
-  for (auto& octet : bytes) octet = static_cast<std::byte>(first++);
-  return bytes;
-}
-
-const server::SymmetricKeys& keys() {
-  static const auto file = server::parse_key_file(kKeyFile);
-  return file.keys;
-}
-
-const nts::CookieKeys& cookie_keys() {
-  static const Bytes secret = counted(32, 1);
-  static const nts::CookieKeys made({.secret = secret, .epoch = kEpoch});
-  return made;
-}
-
-nts::SessionKeys session_keys() {
-  nts::SessionKeys session;
-  session.c2s.assign(counted(32, 10));
-  session.s2c.assign(counted(32, 90));
-  return session;
-}
 
 constexpr RawTime kNow{std::chrono::seconds(1000)};
 const NtpTimestamp kRec = NtpTimestamp::from(RealTime(std::chrono::seconds(1'790'000'000)));
@@ -99,18 +67,18 @@ std::string describe_nts(const Case& c, const Bytes& reply) {
   const auto packet = wire::parse_packet(request);
   const auto parsed = nts::parse_nts_request(request, *packet);
   const std::string size = " size=" + std::to_string(reply.size());
-  const auto answer = nts::open_answer(reply, parsed->unique_id, session_keys());
+  const auto answer = nts::open_answer(reply, parsed->unique_id, keyed_client());
   if (!answer) return answer.error() == nts::AnswerReject::nak ? size : " not ours" + size;
   for (const Bytes& cookie : answer->cookies) {
-    const auto opened = cookie_keys().open(cookie);
-    if (!opened || opened->keys() != session_keys()) return " a cookie that is none";
+    const auto opened = keyed_server_cookies().open(cookie);
+    if (!opened || opened->keys() != keyed_client()) return " a cookie that is none";
   }
   return " cookies=" + std::to_string(answer->cookies.size()) + size;
 }
 
 std::string describe_mac(const std::span<const std::byte> reply) {
   const auto id = ByteReader(reply.subspan(48)).read<std::uint32_t>();
-  const auto* key = keys().find(id);
+  const auto* key = keyed_server_keys().find(id);
   const bool good = key != nullptr && key->verify(reply.first(48), reply.subspan(52));
   return (good ? " mac=" : " bad mac=") + std::to_string(id) +
          " size=" + std::to_string(reply.size());
@@ -129,7 +97,7 @@ std::string describe(const Case& c, const std::expected<Bytes, server::Drop>& re
 }
 
 TEST(KeyedWireCases, TheResponderReactsAsTheTableSays) {
-  const server::Secrets secrets{&keys(), &cookie_keys()};
+  const server::Secrets secrets{&keyed_server_keys(), &keyed_server_cookies()};
   const auto table = read_case_table(keyed_table_path());
   for (const Family family : {Family::v4, Family::v6}) {
     for (const Case& c : table) {
@@ -163,7 +131,7 @@ TEST(KeyedWireCases, ThereAreEnoughOfEachKind) {
 // G7: what is plain is answered as if there were no keys.
 TEST(KeyedWireCases, KeysThatNobodyUsesChangeNothing) {
   const server::SymmetricKeys strange(
-      {{.id = 777, .key = *crypto::MacKey::make(crypto::MacType::sha1, counted(20, 0))}});
+      {{.id = 777, .key = *crypto::MacKey::make(crypto::MacType::sha1, Bytes(20))}});
   for (const Case& c : read_case_table(case_table_path())) {
     const auto reaction = react(c, Family::v4, {&strange, nullptr});
     EXPECT_EQ(describe(c, reaction), describe(c)) << c.id;
@@ -172,7 +140,7 @@ TEST(KeyedWireCases, KeysThatNobodyUsesChangeNothing) {
 
 // The judge itself: what is wrong in a reply must not pass.
 TEST(KeyedWireCases, TheJudgeSeesEveryBit) {
-  const server::Secrets secrets{&keys(), &cookie_keys()};
+  const server::Secrets secrets{&keyed_server_keys(), &keyed_server_cookies()};
   int judged = 0;
   for (const Case& c : read_case_table(keyed_table_path())) {
     if (c.id != "nts/1-placeholders" && c.id != "mac/v4-sha256" && c.id != "nts/wrong-c2s")
