@@ -135,7 +135,50 @@ def ntpd_rs_takes_time(lab, package):
     assert answer.offset is not None and abs(answer.offset - clients.AHEAD_S) < clients.TOLERANCE_S, answer.text
 
 
+PROTOCOLS = ("SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+
+
+def sslscan_finds_nothing(lab, package, openssl):
+    """It names no protocol by ALPN: whatever it offers is refused. Of a server that is less strict it finds what there is."""
+    def scan(port, address):
+        status, text = run([package.path("/usr/bin/sslscan"), "--no-colour", f"{address}:{port}"], package.environment(), 60)
+        assert status == 0, text
+        return dict(re.findall(r"(?m)^(SSLv\d|TLSv1\.\d) +(enabled|disabled)$", text)), text
+    before = handshakes(lab, "ok"), handshakes(lab, "no_alpn"), handshakes(lab, "tls_version")
+    found, text = scan(4460, lab.secure.v4)
+    assert found == {name: "disabled" for name in PROTOCOLS}, text
+    assert "Session renegotiation not supported" in text and "vulnerable to heartbleed" not in text, text
+    assert "Supported Server Cipher(s):" in text and not re.search("(?m)^(Accepted|Preferred)", text), text
+    until(lambda: handshakes(lab, "no_alpn") > before[1] and handshakes(lab, "tls_version") > before[2], 5, "our counts")
+    assert handshakes(lab, "ok") == before[0], "somebody was given cookies"
+    port = lab.free_port()
+    with daemon([openssl.path("/usr/bin/openssl"), "s_server", "-accept", str(port), "-cert", f"{lab.authority.folder}/server.crt", "-key",
+                 f"{lab.authority.folder}/server.key", "-quiet"], {**openssl.environment(), "OPENSSL_CONF": "/dev/null"}) as said:
+        judge, text = until(lambda: (seen := scan(port, "127.0.0.1"))[0].get("TLSv1.3") and seen, 20, said())
+    assert judge["TLSv1.2"] == judge["TLSv1.3"] == "enabled", f"sslscan finds nothing anywhere: {text}"
+
+
+def openssl_sees_tls13_alone(lab, package):
+    """What its client says of a connection; -ign_eof would wait, so it says good-bye at once and has seen all the server sends."""
+    def client(*arguments):
+        command = [package.path("/usr/bin/openssl"), "s_client", "-connect", f"{lab.secure.v4}:4460", "-CAfile", lab.authority.root, "-msg", *arguments]
+        return run(command, {**package.environment(), "OPENSSL_CONF": "/dev/null"}, 20)
+    kept = tempfile.mktemp(dir="/run")
+    status, text = client("-alpn", "ntske/1", "-sess_out", kept)
+    assert status == 0 and "ALPN protocol: ntske/1" in text and "Verification: OK" in text, text
+    assert re.search("(?m)^New, TLSv1.3, Cipher is TLS_", text) and "Compression: NONE" in text, text
+    assert "NewSessionTicket" not in text and not os.path.exists(kept), "a ticket was sent"
+    assert "Secure Renegotiation IS NOT supported" in text and "Early data was not sent" in text, text
+    assert "CertificateRequest" not in text, text
+    for wrong, why in (((), "no application protocol"), (("-alpn", "h2"), "no application protocol"), (("-alpn", "ntske/1", "-tls1_2"), "protocol version"),
+                       (("-alpn", "ntske/1", "-no_tls1_3"), "protocol version")):
+        status, text = client(*wrong)
+        assert status != 0 and why in text.replace("_", " ").lower() and "Cipher is (NONE)" in text, (wrong, text)
+
+
 def checks(lab):
+    lab.check("nts: sslscan finds no protocol without ALPN, renegotiation or old TLS", ["sslscan", "openssl"], lambda p, o: sslscan_finds_nothing(lab, p, o))
+    lab.check("nts: OpenSSL's client sees TLS 1.3 alone, without tickets, early data, compression", ["openssl"], lambda p: openssl_sees_tls13_alone(lab, p))
     for package, name in (("chrony", "chronyd"), ("chrony-trixie", "Debian 13's chronyd")):
         for family, address in (("IPv4", lab.secure.v4), ("IPv6", lab.secure.v6)):
             lab.check(f"nts: {name} gets keys over {family}", [package], lambda p, address=address: chrony_gets_keys(lab, p, address))

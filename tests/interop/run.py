@@ -15,7 +15,7 @@ sys.path.insert(0, HERE)
 import clients, debian, monitors, nts, peers, service, soak, upstreams, world  # noqa: E402
 
 PROGRAMS = ["chrony", "chrony-trixie", "ntpsec", "ntpsec-ntpdig", "ntpsec-ntpdate", "openntpd", "ntpd-rs", "busybox", "systemd-timesyncd", "rdate", "toybox",
-            "monitoring-plugins-basic", "prometheus-node-exporter", "zabbix-agent", "python3-ntplib", "libnet-ntp-perl", "nmap", "tshark", "systemd"]
+            "monitoring-plugins-basic", "prometheus-node-exporter", "zabbix-agent", "python3-ntplib", "libnet-ntp-perl", "nmap", "tshark", "systemd", "sslscan", "openssl"]
 AT_ONCE = 8  # nearly all of them wait
 STA_PLL, STA_UNSYNC, STA_NANO = 0x0001, 0x0040, 0x2000
 

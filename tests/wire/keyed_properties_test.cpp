@@ -91,7 +91,7 @@ TEST(KeyedGoldenRules, HoldForMillionsOfPackets) {
   std::printf("\n");
   if (packets < 100'000) return;
   for (const char* kind : {"plain", "mac", "nts", "nak"}) {
-    EXPECT_GT(kinds[kind], packets / 200) << kind << ": hardly any, nothing was tried";
+    EXPECT_GT(kinds[kind], packets / 500) << kind << ": hardly any, nothing was tried";
   }
 }
 
