@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 stages=("$@")
 [ $# -gt 0 ] || stages=(unit system)
 if [ "${1:-}" = --all ]; then
-  stages=(lint unit system interop docker asan tsan fuzz)
+  stages=(lint unit system interop docker asan tsan memcheck fuzz)
   export TESTS_MAY_NOT_SKIP=1  # what cannot be tested there is a failure
 fi
 [ "${1:-}" != --unit ] || stages=(unit)
@@ -54,6 +54,7 @@ stage() {
     system) ./dev build release && ctest_of release system -j 3 ;;
     interop) ./dev build release && install_packages interop && python3 tests/interop/run.py build/release/ntp-server ;;
     asan | tsan) ./dev build "$1" && ctest_of "$1" unit && ctest_of "$1" sanitized ;;
+    memcheck) packaging/dev/memcheck.sh ;;
     fuzz) ./dev fuzz "${FUZZ_SECONDS:-40}" ;;
     docker) docker_stage ;;
     *) echo "no such stage: $1" >&2; return 2 ;;

@@ -142,6 +142,7 @@ std::optional<std::string> broken_kiss_rule(const Situation& s, Octets reply) {
 std::optional<std::string> broken_rule(const Situation& s, const Reaction& reaction) {
   if (!reaction) return std::nullopt;
   if (s.arrival.payload.size() < reaction->size()) return "G1: the reply is longer";
+  if (const char* broken = broken_by_the_request(s.arrival)) return broken;
   if (const char* broken = broken_by_the_tail(s.arrival.payload)) return broken;
   return broken_header_rule(s, *reaction);
 }

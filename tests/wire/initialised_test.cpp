@@ -22,11 +22,8 @@ constexpr std::size_t kRoom = nts::kMaxReply;
 // A worker's slot, made in memory full of `before`.
 class Slot {
  public:
-  explicit Slot(int before) : storage_(::operator new(sizeof(server::Seal))) {
-    std::memset(storage_, before, sizeof(server::Seal));
-    seal_ = new (storage_) server::Seal;
-    out_.fill(static_cast<std::byte>(before));
-  }
+  explicit Slot(int before) : Slot(&before) {}
+  Slot() : Slot(nullptr) {}  // never written before
   ~Slot() {
     seal_->~Seal();
     ::operator delete(storage_);
@@ -50,6 +47,14 @@ class Slot {
   }
 
  private:
+  explicit Slot(const int* before) : storage_(::operator new(sizeof(server::Seal))) {
+    if (before != nullptr) {
+      std::memset(storage_, *before, sizeof(server::Seal));
+      out_.fill(static_cast<std::byte>(*before));
+    }
+    seal_ = new (storage_) server::Seal;
+  }
+
   void* storage_;
   server::Seal* seal_;
   std::array<std::byte, kRoom> out_;
@@ -73,11 +78,13 @@ TEST(Replies, EveryOctetOfThemWasWritten) {
         // A fresh one each: what the reply before has left must not stand in for what is missing.
         Slot ones(0xff);
         Slot others(0x5a);
+        Slot untouched;
         const auto reply = ones.answer(c, state);
         const auto same = others.answer(c, state);
         ASSERT_TRUE(std::ranges::equal(reply, same)) << c.id;
         if (reply.empty()) continue;
-        ASSERT_EQ(::write(nowhere, reply.data(), reply.size()), std::ssize(reply));
+        const auto sent = untouched.answer(c, state);
+        ASSERT_EQ(::write(nowhere, sent.data(), sent.size()), std::ssize(reply));
         ++replies;
       }
     }
