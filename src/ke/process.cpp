@@ -16,6 +16,7 @@
 #include <limits>
 
 #include "os/clocks.h"
+#include "os/leave.h"
 #include "os/privileges.h"
 
 namespace ntp::ke {
@@ -84,10 +85,10 @@ void enter_sandbox(const Plan&) {}
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // clears the signal of the parent's death: before die_with
   die_with(keeper);
   Server server(plan, channel);
-  if (!server.prepare()) ::_exit(kCannotStart);
+  if (!server.prepare()) os::leave(kCannotStart);
   enter_sandbox(plan);
   server.run();
-  ::_exit(0);
+  os::leave(0);
 }
 
 void tell(int channel, const Message& message) {
@@ -125,12 +126,12 @@ bool is_abandoned(int channel, milliseconds pause) {
     if (child > 0) {
       while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
       }
-      if (WIFEXITED(status) && WEXITSTATUS(status) == 0) ::_exit(0);
+      if (WIFEXITED(status) && WEXITSTATUS(status) == 0) os::leave(0);
     }
     if (os::raw_now() - begun >= kLongLife) pause = kFirstPause;
     tell(channel, Ended{});
     tell(channel, Told{.level = Told::Level::error, .text = why_again(child, status, pause)});
-    if (is_abandoned(channel, pause)) ::_exit(0);
+    if (is_abandoned(channel, pause)) os::leave(0);
     pause = std::min(pause * 2, kLongestPause);
   }
 }
