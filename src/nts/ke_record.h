@@ -39,7 +39,7 @@ inline constexpr std::string_view kKeExporterLabel = "EXPORTER-network-time-secu
 inline constexpr std::uint16_t kProtocolNtpv4 = 0;
 inline constexpr std::size_t kKeRecordHeader = 4;
 inline constexpr std::uint16_t kKeCritical = 0x8000;
-inline constexpr std::size_t kMaxKeMessage = 16 * 1024;
+inline constexpr std::size_t kMaxKeMessage = 16'384;
 inline constexpr std::size_t kMaxServerName = 255;
 
 // What the two sides agreed on: what the keys that TLS exports are for.
