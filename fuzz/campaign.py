@@ -73,7 +73,7 @@ def run_slice(home, seconds):
     """One run of libFuzzer; exit status, processor time, what it wrote."""
     command = [str(home / "program"), f"-max_total_time={seconds}", "-max_len=4096", "-rss_limit_mb=1500",
                # The clock of a program that waits for the processor proves nothing: RLIMIT_CPU ends a loop.
-               "-timeout=0", "-print_final_stats=1", f"-artifact_prefix={home}/crashes/"]
+               "-timeout=0", "-report_slow_units=1000000", "-print_final_stats=1", f"-artifact_prefix={home}/crashes/"]
     if (home / "words.dict").exists():
         command.append(f"-dict={home}/words.dict")
     command += [str(home / "found"), str(home / "seeds")]

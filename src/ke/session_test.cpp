@@ -222,6 +222,44 @@ TEST(Session, RefusalsOfTlsAreOutcomes) {
   }
 }
 
+std::span<const std::byte> octets_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+TEST(Session, WhatIsNoTlsOrBrokenIsToldApart) {
+  const auto outcome_after = [](const auto& say_something) {
+    WorkingMint made;
+    Session session(context(), made);
+    Client client({});
+    say_something(client, session);
+    return session.outcome();
+  };
+  EXPECT_EQ(outcome_after([](Client&, Session& session) {
+              session.feed(octets_of("GET / HTTP/1.1\r\n\r\n"));
+            }),
+            KeOutcome::not_tls);
+  EXPECT_EQ(outcome_after([](Client& client, Session& session) {
+              // No cipher of the server's.
+              SSL_set_ciphersuites(client.get(), "TLS_AES_128_CCM_8_SHA256");
+              client.shake();
+              session.feed(client.take());
+            }),
+            KeOutcome::tls_no_agreement);
+  EXPECT_EQ(outcome_after([](Client& client, Session& session) {
+              client.shake();
+              auto hello = client.take();
+              hello.at(5 + 4 + 2 + 32) = std::byte{0xff};  // the length of the session id
+              session.feed(hello);
+            }),
+            KeOutcome::tls_malformed);
+  EXPECT_EQ(outcome_after([](Client& client, Session& session) {
+              client.shake();
+              session.feed(client.take());
+              session.feed(octets_of(std::string_view("\x15\3\3\0\2\2\x30", 7)));  // unknown_ca
+            }),
+            KeOutcome::tls_alert);
+}
+
 TEST(Session, MayBeSentInPieces) {
   WorkingMint made;
   Session session(context(), made);

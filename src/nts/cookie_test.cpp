@@ -108,6 +108,13 @@ TEST(CookieKeys, AServerWithoutTheTimeFollowsTheEpochOfTheCookie) {
   EXPECT_FALSE(lost.open(sealed_cookie(session_keys(), kEpoch - 101)));
 }
 
+TEST(CookieKeys, AServerWithoutTheTimeOpensNoCookieOfASecretThatIsNotItsOwn) {
+  const Bytes strange = octets(32, 77);
+  const Bytes cookie = sealed_cookie(session_keys(), kEpoch, strange);
+  EXPECT_FALSE(CookieKeys({.secret = kSecret, .epoch = {}}).open(cookie));
+  EXPECT_FALSE(CookieKeys({.secret = kSecret, .previous = kOtherSecret, .epoch = {}}).open(cookie));
+}
+
 TEST(CookieKeys, TheKeyForKeyEstablishmentSealsWhatTheServerOpens) {
   const auto keys = cookie_keys();
   const CookieSealer sealer(keys.current_key());

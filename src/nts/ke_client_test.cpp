@@ -54,6 +54,31 @@ TEST(KeAnswer, RefusesWhatBreaksTheRules) {  // RFC 8915 section 4.1
   EXPECT_EQ(failure({kStart, "0400 0001 00 ", kCookie, kEnd}), KeFailure::malformed);
 }
 
+TEST(KeAnswer, PassesOverWhatItDoesNotKnowUnlessItIsCritical) {  // RFC 8915 section 4
+  for (const auto unknown : {"0008 0000 ", "4abc 0003 010203 ", "7fff 0001 00 ", "0400 0000 "}) {
+    const auto answer = parsed({kStart, unknown, kCookie, kEnd});
+    ASSERT_TRUE(answer) << unknown;
+    // Record 1024 changes nothing for SIV-CMAC.
+    EXPECT_EQ(answer->agreement, KeAgreement{}) << unknown;
+  }
+}
+
+TEST(KeWriter, TellsThatARecordFoundNoRoom) {
+  std::array<std::byte, 10> out;
+  KeWriter writer(out);
+  writer.number(true, KeType::next_protocol, 0);
+  EXPECT_TRUE(writer.ok());
+  EXPECT_TRUE(writer.body(false, KeType::cookie, 1).empty()) << "five octets, and four are left";
+  EXPECT_FALSE(writer.ok());
+  writer.end();
+  EXPECT_FALSE(writer.ok()) << "once incomplete it stays so";
+  EXPECT_EQ(writer.size(), 6u);
+  Bytes large(70'000);
+  KeWriter wide(large);
+  EXPECT_TRUE(wide.body(false, KeType::cookie, 65'536).empty()) << "no length says that";
+  EXPECT_FALSE(wide.ok());
+}
+
 TEST(KeAnswer, SaysWhyAServerRefuses) {
   EXPECT_EQ(parsed({"8002 0002 0001 ", kEnd}).error(), (KeRefusal{KeFailure::error, 1}));
   EXPECT_EQ(failure({"8002 0001 01 ", kEnd}), KeFailure::malformed);
