@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # ./dev test memcheck: the unit tests of what makes replies, under valgrind: nothing may depend on memory
 # that was never written, and every octet that is sent was (A36). Built without the zeroing of variables
-# that the program has besides. Why not MemorySanitizer: docs/decisions/0018-valgrind-for-memory.md.
+# that the program has besides. Why not MemorySanitizer: docs/decisions/0020-valgrind-for-memory.md.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 . packaging/dev/packages.sh

@@ -98,7 +98,7 @@ void KeyEstablisher::take(const ke::Answered& answered) {
 void KeyEstablisher::find_server(client::AssociationId id, nts::Established established) {
   const std::string name = established.server;
   if (name.empty()) return done_(id, std::move(established), std::nullopt);
-  if (const auto address = parse_ip(name)) return done_(id, std::move(established), *address);
+  if (const auto address = parse_ip(name)) return done_(id, std::move(established), address);
   resolver_.ask(name, [this, id, name,
                        established = std::move(established)](const os::Resolver::Addresses& found) {
     if (found && !found->empty()) return done_(id, established, unmapped(found->front()));

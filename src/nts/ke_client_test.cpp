@@ -79,6 +79,46 @@ TEST(KeWriter, TellsThatARecordFoundNoRoom) {
   EXPECT_FALSE(wide.ok());
 }
 
+// TCP and TLS may cut the stream wherever they like: what has come so far decides nothing before
+// the end, unless it is already wrong, and then it stays so.
+TEST(KeAnswer, DecidesTheSameHoweverItArrives) {
+  const std::string start(kStart), cookie(kCookie), end(kEnd);
+  const std::vector<std::string> messages{start + cookie + end,
+                                          start + cookie + cookie + cookie + end,
+                                          cookie + start + end,
+                                          "8004 0002 000f 8001 0002 0000 " + cookie + end,
+                                          start + "0123 0003 010203 " + cookie + end,
+                                          start + "0006 0009 6e74702e612e62 2e63 " + cookie + end,
+                                          start + "0007 0002 10e1 " + cookie + end,
+                                          start + "8003 0002 0001 " + cookie + end,
+                                          start + "0400 0000 " + cookie + end,
+                                          start + "8123 0000 " + cookie + end,
+                                          start + end,
+                                          "8002 0002 0000 " + end,
+                                          "8002 0002 0002 " + end,
+                                          "8001 0000 " + end,
+                                          "8001 0002 0000 8004 0000 " + end,
+                                          start + "0006 0002 610a " + cookie + end,
+                                          start + "0007 0002 0000 " + cookie + end,
+                                          start + "0000 0000 " + cookie + end,
+                                          start + cookie + "8000 0001 00 "};
+  for (const std::string& text : messages) {
+    const auto whole = from_hex(text);
+    const auto decided = parse_ke_answer(whole);
+    bool over = false;
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      const auto part = parse_ke_answer(std::span(whole).first(size));
+      ASSERT_FALSE(part) << text << " at " << size;
+      const bool waits = part.error().reason == KeFailure::need_more;
+      EXPECT_FALSE(over && waits) << text << " at " << size;
+      over = over || !waits;
+      if (waits) continue;
+      ASSERT_FALSE(decided) << text << " at " << size;
+      EXPECT_EQ(part.error(), decided.error()) << text << " at " << size;
+    }
+  }
+}
+
 TEST(KeAnswer, SaysWhyAServerRefuses) {
   EXPECT_EQ(parsed({"8002 0002 0001 ", kEnd}).error(), (KeRefusal{KeFailure::error, 1}));
   EXPECT_EQ(failure({"8002 0001 01 ", kEnd}), KeFailure::malformed);

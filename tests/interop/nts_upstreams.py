@@ -86,7 +86,9 @@ def ntpd_rs_serves(lab, package):
     with open(config, "w") as file:
         file.write(f'[observability]\nobservation-path = "{folder}/sock"\n[[server]]\nlisten = "[::]:123"\n'
                    f'[[nts-ke-server]]\nlisten = "[::]:4460"\ncertificate-chain-path = "{authority.folder}/server.crt"\n'
-                   f'private-key-path = "{authority.folder}/server.key"\n[synchronization]\nlocal-stratum = 5\n')
+                   f'private-key-path = "{authority.folder}/server.key"\n[synchronization]\nlocal-stratum = 5\n'
+                   # Without a source it has no time to tell.
+                   f'minimum-agreeing-sources = 1\n[[source]]\nmode = "server"\naddress = "{lab.synced.v4}"\n')
     command = lab.foreign(package, "ntp-daemon", "-c", config)
     with daemon([*node.enter, *command], package.environment(LD_LIBRARY_PATH="", LD_PRELOAD=lab.no_clock)) as said:
         listening(lab, node, said)

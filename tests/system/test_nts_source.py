@@ -319,6 +319,9 @@ class NtsSources(unittest.TestCase):
         document = json.loads(out)
         self.assertEqual((code, document["received"], document["nts"]["cookies"]), (0, 2, 8))
         self.assertEqual(document["nts"]["certificate"]["subject"], "CN = 127.0.7.1")
+        page = read(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/formats/query.md"))
+        told = {f"nts.{key}" for key in document["nts"] if key != "certificate"} | {f"nts.certificate.{key}" for key in document["nts"]["certificate"]}
+        self.assertEqual(told, set(re.findall(r"(?m)^\| `(nts\.[^`]+)` \|", page)))
         for arguments, why in ((("--ca", other.root, UP), "its certificate is not trusted"), ((UP,), "its certificate is not trusted|no root certificates"),
                                (("--ca", authority.root, "127.0.7.1:123"), "Connection refused"), (("--ca", "/nowhere", UP), "open /nowhere"),
                                (("--ca", authority.root, "localhost:4460"), "Connection refused")):
