@@ -2,13 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace ntp::ke {
 
 std::vector<Told> CertificateFiles::look(bool anyway) {
   const auto certificate_mark = os::file_mark(certificate_);
   const auto key_mark = os::file_mark(key_);
   const bool changed = certificate_mark != certificate_mark_ || key_mark != key_mark_;
-  if (looked_ && !changed && !anyway) return {};
+  // What could not be read may be readable the next time, for nothing about it has to change.
+  if (looked_ && !changed && !anyway && problem_.empty()) return {};
   // Marked before they are read: a change in between is seen at the next look.
   certificate_mark_ = certificate_mark;
   key_mark_ = key_mark;
@@ -22,9 +25,10 @@ std::vector<Told> CertificateFiles::look(bool anyway) {
                                  context_ ? "; the certificate from before stays in force"
                                           : "; no handshakes until then")}};
   }
-  problem_.clear();
+  const bool is_over = !std::exchange(problem_, {}).empty();
   std::vector<Told> told;
-  const bool is_news = !context_ || context_->certificate() != loaded->certificate() || changed;
+  const bool is_news =
+      is_over || !context_ || context_->certificate() != loaded->certificate() || changed;
   context_ = std::move(*loaded);
   if (!is_news) return told;
   const auto& facts = context_->certificate();

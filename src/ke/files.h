@@ -18,7 +18,8 @@ class CertificateFiles {
   CertificateFiles(std::string certificate, std::string key)
       : certificate_(std::move(certificate)), key_(std::move(key)) {}
 
-  // Looks at the files; loads them when they have changed, or in any case with `anyway`. What is to
+  // Looks at the files; loads them when they have changed or could not be loaded before, or in any
+  // case with `anyway`. What is to
   // be logged about it, empty: nothing new.
   std::vector<Told> look(bool anyway);
 

@@ -1,6 +1,7 @@
 #include "ke/files.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "tls/test_client.h"
 
@@ -56,6 +57,20 @@ TEST(CertificateFiles, MayComeLater) {
   std::filesystem::rename(files.key + ".away", files.key);
   watched.look(false);
   EXPECT_NE(watched.context(), nullptr);
+}
+
+TEST(CertificateFiles, ThatCouldNotBeReadOnceAreReadAgain) {
+  const Files files;
+  CertificateFiles watched(files.certificate, files.key);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::string text = text_of(watched.look(false));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_NE(text.find("Too many open files"), std::string::npos) << text;
+  EXPECT_NE(text_of(watched.look(false)).find("certificate loaded"), std::string::npos);
+  EXPECT_EQ(watched.view().problem, "");
 }
 
 TEST(CertificateFiles, AreSeenBehindASwappedLink) {

@@ -87,7 +87,7 @@ bool Server::prepare() {
   epoll_ = os::Fd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return false;
   now_ = os::raw_now();
-  watch(channel_, kChannel, EPOLLIN, EPOLL_CTL_ADD);
+  if (!watch(channel_, kChannel, EPOLLIN, EPOLL_CTL_ADD)) return false;
   tell(Started{});
   look_at_files(true);
   return true;
@@ -100,11 +100,11 @@ void Server::run() {
   report();
 }
 
-void Server::watch(int fd, std::uint64_t id, std::uint32_t events, int how) {
+bool Server::watch(int fd, std::uint64_t id, std::uint32_t events, int how) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = id;
-  ::epoll_ctl(epoll_.get(), how, fd, &event);
+  return ::epoll_ctl(epoll_.get(), how, fd, &event) == 0 || errno == EEXIST;
 }
 
 void Server::take_turn(milliseconds longest) {
@@ -125,17 +125,20 @@ void Server::take_turn(milliseconds longest) {
   look_at_clocks();
 }
 
-// Not before there is a certificate to show and a key for the cookies.
+// Not before there is a certificate to show and a key for the cookies. What fails is tried again
+// with the next look at the files.
 void Server::listen_when_ready() {
   if (listening_ || stopping_ || files_.context() == nullptr || !mint_.sealer) return;
-  listening_ = true;
   for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    if (::listen(listeners_[i], kBacklog) != 0) {
-      tell(Told{.level = Told::Level::error,
-                .text = os::Error::last("NTS: listen for connections").text()});
+    if (::listen(listeners_[i], kBacklog) == 0 &&
+        watch(listeners_[i], i + 1, EPOLLIN, EPOLL_CTL_ADD)) {
+      continue;
     }
-    watch(listeners_[i], i + 1, EPOLLIN, EPOLL_CTL_ADD);
+    const std::string why = os::Error::last("NTS: listen for connections").text();
+    if (std::exchange(deaf_, why) != why) tell(Told{.level = Told::Level::error, .text = why});
+    return;
   }
+  listening_ = true;
 }
 
 void Server::accept_some(int listener) {
@@ -169,7 +172,10 @@ bool Server::accept_one(int listener) {
   door_.enter(id, client, now_);
   const int number = fd.get();
   connections_.emplace(id, Connection{.fd = std::move(fd), .entered = now_, .heard = now_});
-  watch(number, id, EPOLLIN | EPOLLRDHUP, EPOLL_CTL_ADD);
+  if (!watch(number, id, EPOLLIN | EPOLLRDHUP, EPOLL_CTL_ADD)) {
+    end(id, KeOutcome::broken_off);
+    return true;
+  }
   serve(id, EPOLLIN);  // what it wanted to say is often there already
   return true;
 }

@@ -56,7 +56,7 @@ class Server {
     bool lingers = false;  // everything is said
   };
 
-  void watch(int fd, std::uint64_t id, std::uint32_t events, int how);
+  bool watch(int fd, std::uint64_t id, std::uint32_t events, int how);
   void take_turn(std::chrono::milliseconds longest);
   void listen_when_ready();
   void accept_some(int listener);
@@ -91,6 +91,7 @@ class Server {
   RawTime swept_{};         // for connections that are over
   RawTime paused_until_{};  // no descriptor was to be had
   bool listening_ = false;
+  std::string deaf_;  // why not, as it was told
   bool paused_ = false;
   bool stopping_ = false;
   RawTime stop_at_{};

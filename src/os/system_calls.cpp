@@ -68,7 +68,7 @@ constexpr std::array kCalls{
     SystemCall{"read", R | K},
     SystemCall{"write", R | P},
     SystemCall{"writev", R},                   // the resolver over TCP
-    SystemCall{"lseek", R},
+    SystemCall{"lseek", R | P},                // the end of reading a time zone
     SystemCall{"fstat", R | K},
     SystemCall{"newfstatat", R | K},
     SystemCall{"fcntl", R},

@@ -39,6 +39,8 @@ ERRORS = {
 }
 KINDS = (("plain", 1), ("plain", 0), ("sources", 1), ("nts", 1))
 MOST_OF_ONE = 4000
+# Where the kernel has no chance to give, OpenSSL looks for it in places that the sandbox refuses it, which is told as a bug.
+SPARED = {"nts": {"getrandom"}}
 BEYOND, PROCESSES = 12, 6  # runs after the last counted one; networks at the same time (they wait most of the time)
 _lives = None
 
@@ -107,7 +109,7 @@ def sweep(settings, kind, threads, most, deadline):
     """Rows of one kind of life. `most` None: all of it, and beyond until no call is left to fail."""
     random = settings.random(f"calls {kind} {threads}")
     with multiprocessing.get_context("fork").Pool(PROCESSES, begin, (settings, kind, threads)) as pool:
-        counts = pool.apply(counted, (0,))
+        counts = {call: number for call, number in pool.apply(counted, (0,)).items() if call not in SPARED.get(kind, ())}
         faults = [fault for fault in all_faults({c: n for c, n in counts.items() if c in ERRORS})]
         results = list(watched(pool, sample(random, faults, most) if most else faults, settings, deadline))
         if not most:
