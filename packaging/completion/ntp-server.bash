@@ -19,7 +19,7 @@ _ntp_server() {
     done
 
     case $previous in
-    --config | --socket)
+    --config | --socket | --ca)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         compopt -o filenames 2>/dev/null
         return
@@ -46,7 +46,7 @@ _ntp_server() {
         'ca issue') word='--dir --help' ;;
         healthcheck) word='--max-error --timeout --socket --config --help' ;;
         ctl) word='status tracking sources sourcestats selection activity waitsync --json --max-error --timeout --socket --config --help' ;;
-        query) word='--count --json --timeout --help' ;;
+        query) word='--count --json --nts --ca --timeout --help' ;;
         *) word='--help' ;;
         esac
         ;;

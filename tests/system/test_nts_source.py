@@ -38,7 +38,8 @@ class NtsSources(unittest.TestCase):
             return False
 
     def downstream(self, fields, address=UP, state="off", top="", threads="1", since=0.0, wait=True, **environment):
-        kernel = self.kernel = FakeKernel(LIBRARY, status=STA_UNSYNC, maxerror_us=16_000_000)
+        kernel = FakeKernel(LIBRARY, status=STA_UNSYNC, maxerror_us=16_000_000)
+        self.addCleanup(lambda kept=kernel: None)  # its file is there until the test is over
         text = (f"[server]\nlisten = ['{BELOW}:123']\n{top}\n[clock]\nstate_directory = '{state}'\n[rate]\nlimit = 0\n"
                 f"[[source]]\naddress = '{address}'\nminpoll = -2\nmaxpoll = 0\n{fields}\n")
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml")
