@@ -33,9 +33,10 @@ def broken_image(lab):
     return lab.derived_image("V9.2", 'CMD ["run", "--config", "/etc/ntp-server/missing.toml"]')
 
 
-def deploy(lab, image):
+def deploy(lab, image, *more):
     environment = dict(os.environ, NTP_SERVER_IMAGE=image)
-    lab.node("stack", "deploy", "--resolve-image", "never", "-c", REPOSITORY / "stack.yml", STACK, env=environment)
+    files = [word for name in ("stack.yml", *more) for word in ("-c", REPOSITORY / name)]
+    lab.node("stack", "deploy", "--resolve-image", "never", *files, STACK, env=environment)
 
 
 def running_images(lab):
@@ -175,13 +176,31 @@ def rolled_back(lab):
     return told(seen)
 
 
-@group.check("going back is the old tag in the stack, deployed again; then the stack is removed without a trace")
+def make_secrets(lab):
+    """As the head of stack-nts.yml says. Returns the folder."""
+    folder = lab.folder / "tls"
+    folder.mkdir()
+    folder.chmod(0o777)  # the image's user writes there
+    lab.node("run", "--rm", "-v", f"{folder}:/tls", lab.image, "ca", "init", "--dir", "/tls/ca", "time.lan",
+             *(lab.nodes.address(i) for i in lab.nodes.indexes()))
+    (folder / "cookie_secret").write_text("0123456789abcdef" * 4)
+    for name, path in (("ntp_certificate", "ca/server.crt"), ("ntp_key", "ca/server.key"), ("ntp_cookie_secret", "cookie_secret")):
+        lab.node("secret", "create", name, folder / path)
+    return folder
+
+
+@group.check("going back is the old tag in the stack, deployed again, now with NTS; then the stack is removed without a trace")
 def back_by_tag(lab):
+    folder = make_secrets(lab)
+
     def update():
-        deploy(lab, lab.image)
+        deploy(lab, lab.image, "packaging/examples/stack-nts.yml")
         until("the old image on every node", UPDATE_S, all_run(lab, lab.image))
     seen = gaps(lab, update)
     every_node_answers(lab)
+    for i in lab.nodes.indexes():
+        query = ("run", "--rm", "--network", "host", "-v", f"{folder}/ca/ca.crt:/ca.crt:ro", lab.image, "query", "--nts", "--ca", "/ca.crt")
+        until(f"time by NTS from node {i}", 30, lambda i=i: "NTS" in lab.node(*query, lab.nodes.address(i)))
 
     # Docker removes the services without waiting for their tasks, and refuses the network of one that still
     # runs: the same command again does the rest.
