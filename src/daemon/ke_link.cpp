@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 
 #include <algorithm>
@@ -184,22 +182,9 @@ std::vector<Endpoint> KeLink::listening() const {
 void KeLink::begin_stop() {
   if (!child_.channel) return;
   loop_.unwatch(watch_);
-  ::shutdown(child_.channel.get(), SHUT_WR);
+  ke::begin_stop(child_);
 }
 
-void KeLink::finish_stop() {
-  if (!child_.channel) return;
-  const RawTime deadline = loop_.now() + ke::kGrace + kMoreThanGrace;
-  // The pair is closed at the other end once both processes are gone.
-  while (child_.channel && loop_.now() < deadline) {
-    pollfd watched{.fd = child_.channel.get(), .events = POLLIN, .revents = 0};
-    ::poll(&watched, 1, 50);
-    ke::MessageBytes bytes;
-    const ssize_t size = ::recv(child_.channel.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
-    if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) child_.channel.reset();
-  }
-  if (child_.channel) ::kill(child_.keeper, SIGKILL);
-  ::waitpid(child_.keeper, nullptr, 0);
-}
+void KeLink::finish_stop() { ke::finish_stop(child_, ke::kGrace + kMoreThanGrace); }
 
 }  // namespace ntp::daemon

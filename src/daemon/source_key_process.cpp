@@ -1,22 +1,14 @@
 #include "daemon/source_key_process.h"
 
 #include <fmt/format.h>
-#include <poll.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sysexits.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-
-#include "os/clocks.h"
 
 namespace ntp::daemon {
 namespace {
 
 constexpr std::chrono::milliseconds kPatience{500};
-constexpr int kLook_ms = 20;
 
 ke::ClientPlan plan_of(const config::Settings& settings) {
   ke::ClientPlan plan{.sandbox = settings.server.sandbox};
@@ -71,21 +63,9 @@ std::string SourceKeyProcess::why_not(const config::Settings& settings) const {
   return {};
 }
 
-// The sandbox neither lets us wait for a process nor end one. The channel tells when both are gone;
-// and they would be killed with us (PR_SET_PDEATHSIG).
 void SourceKeyProcess::stop() {
-  if (!child_.channel) return;
-  ::shutdown(child_.channel.get(), SHUT_WR);
-  const RawTime deadline = os::raw_now() + kPatience;
-  std::array<std::byte, ke::kClientMessageSize> rest;
-  while (os::raw_now() < deadline) {
-    pollfd watched{.fd = child_.channel.get(), .events = POLLIN, .revents = 0};
-    ::poll(&watched, 1, kLook_ms);
-    const ssize_t size = ::recv(child_.channel.get(), rest.data(), rest.size(), MSG_DONTWAIT);
-    if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) break;
-  }
-  ::explicit_bzero(rest.data(), rest.size());
-  child_.channel.reset();
+  ke::begin_stop(child_);
+  ke::finish_stop(child_, kPatience);
 }
 
 }  // namespace ntp::daemon

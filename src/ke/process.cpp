@@ -33,6 +33,7 @@ constexpr int kNice = 10;  // who waits for UDP comes first
 constexpr milliseconds kFirstPause{100};
 constexpr milliseconds kLongestPause{10'000};
 constexpr std::chrono::seconds kLongLife{60};
+constexpr int kLook_ms = 20;
 constexpr int kCannotStart = 71;  // EX_OSERR
 
 using Role = std::variant<Plan, ClientPlan>;
@@ -216,5 +217,21 @@ std::expected<Child, os::Error> start_process(const Plan& plan) {
   return start(plan, plan.listeners);
 }
 std::expected<Child, os::Error> start_process(const ClientPlan& plan) { return start(plan, {}); }
+
+void begin_stop(const Child& child) noexcept {
+  if (child.channel) ::shutdown(child.channel.get(), SHUT_WR);
+}
+
+void finish_stop(Child& child, milliseconds patience) noexcept {
+  const RawTime deadline = os::raw_now() + patience;
+  while (child.channel && os::raw_now() < deadline) {
+    pollfd watched{.fd = child.channel.get(), .events = POLLIN, .revents = 0};
+    ::poll(&watched, 1, kLook_ms);
+    std::byte rest{};  // of a last message, which may be a secret: its first octet, the type
+    const ssize_t size = ::recv(child.channel.get(), &rest, sizeof rest, MSG_DONTWAIT);
+    if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) child.channel.reset();
+  }
+  child.channel.reset();
+}
 
 }  // namespace ntp::ke

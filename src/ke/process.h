@@ -32,4 +32,11 @@ struct Child {
 std::expected<Child, os::Error> start_process(const Plan& plan);
 std::expected<Child, os::Error> start_process(const ClientPlan& plan);
 
+// Tells the process to end. It may take its time over what it has begun.
+void begin_stop(const Child& child) noexcept;
+// Waits until the process and its keeper are gone, at most for `patience`: they are killed with us
+// anyway. The sandbox would let us neither wait for a process nor end one; that both are gone is
+// seen by the channel.
+void finish_stop(Child& child, std::chrono::milliseconds patience) noexcept;
+
 }  // namespace ntp::ke
