@@ -7,7 +7,7 @@ namespace ntp {
 namespace {
 
 // Large enough that the C library gives it back to the kernel, and for the largest page over HTTP.
-constexpr std::size_t kReserve = 512 * 1024;
+constexpr std::size_t kReserve = std::size_t{512} * 1024;
 
 std::atomic<void*> reserve{nullptr};
 std::atomic<std::uint64_t> used{0};

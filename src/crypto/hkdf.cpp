@@ -24,7 +24,7 @@ void digest(void* context, std::size_t size, std::uint8_t* out) {
 
 void hkdf_sha256(std::span<const std::byte> secret, std::span<const std::byte> salt,
                  std::span<const std::byte> info, std::span<std::byte> out) noexcept {
-  NTP_CHECK(out.size() <= 255 * SHA256_DIGEST_SIZE);
+  NTP_CHECK(out.size() <= std::size_t{255} * SHA256_DIGEST_SIZE);
   constexpr std::uint8_t kNothing[1] = {};
   hmac_sha256_ctx context;
   SecretBytes<SHA256_DIGEST_SIZE> key;

@@ -89,11 +89,13 @@ void KeLink::take(const ke::Message& message) {
     if (std::exchange(begun_, true)) ++view_.restarts;
     add(before_, std::exchange(view_.counters, {}));
     view_.up = true;
-    if (key_) send(*key_);
+    is_told_ = false;
+    deliver();
   } else if (std::holds_alternative<ke::Ended>(message)) {
-    view_.up = false;
+    view_.up = is_told_ = false;
     view_.counters.open = 0;
   } else if (const auto* counted = std::get_if<ke::Counted>(&message)) {
+    view_.up = true;  // its first word may have been lost
     view_.counters = counted->counters;
   } else if (const auto* shown = std::get_if<ke::Shown>(&message)) {
     view_.certificate = shown->certificate;
@@ -128,17 +130,22 @@ void KeLink::lose() {
   log_.error("NTS: the keeper of key establishment is gone; restart the server to have it again");
 }
 
-void KeLink::send(const ke::Message& message) {
+bool KeLink::send(const ke::Message& message) {
   auto bytes = ke::encode(message);
-  if (child_.channel) {
-    ::send(child_.channel.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  }
+  const bool sent = child_.channel && ::send(child_.channel.get(), bytes.data(), bytes.size(),
+                                             MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
   ::explicit_bzero(bytes.data(), bytes.size());
+  return sent;
 }
 
 void KeLink::use(const ke::SealingKey& key) {
   key_ = key;
-  if (view_.up) send(key);
+  is_told_ = false;
+  deliver();
+}
+
+void KeLink::deliver() {
+  if (key_ && !is_told_) is_told_ = send(*key_);
 }
 
 void KeLink::look_again() { send(ke::LookAgain{}); }

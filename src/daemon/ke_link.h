@@ -32,6 +32,7 @@ class KeLink {
 
   // From now on; also for a process that is started anew.
   void use(const ke::SealingKey& key);
+  void deliver();     // once a second: what could not be sent before
   void look_again();  // at the files
 
   bool enabled() const noexcept { return !plan_.certificate.empty(); }
@@ -46,7 +47,7 @@ class KeLink {
   void take(const ke::Message& message);
   void take(const ke::Told& told);
   void lose();
-  void send(const ke::Message& message);
+  bool send(const ke::Message& message);
   void look_at_expiry();
 
   os::PollLoop& loop_;
@@ -59,6 +60,7 @@ class KeLink {
   control::KeView view_;
   control::KeCounters before_;  // of the processes that have ended
   control::LogLimiter lines_;
+  bool is_told_ = false;  // the process, the key
   bool begun_ = false;    // a first process was there
   std::string validity_;  // what has been said of the certificate's time
 };

@@ -38,6 +38,7 @@ void NtsService::look() {
       .raw = now.raw,
       .real = state.own_clock ? state.map(now.raw) : now.real,
       .known = state.synchronised && server::is_serving(state, now.raw)};
+  ke_.deliver();
   if (!keys_.look(time)) return;
   workers_.set_cookie_keys(keys_.keys());
   ke_.use({keys_.sealing_key()});

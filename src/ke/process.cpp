@@ -22,7 +22,7 @@
 #include "os/leave.h"
 #include "os/privileges.h"
 #include "os/seccomp.h"
-#include "tls/wiped_memory.h"
+#include "tls/library.h"
 
 namespace ntp::ke {
 namespace {
@@ -136,6 +136,8 @@ void run_loop(const PlanOfIt& plan, int channel) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // clears the signal of the parent's death: before die_with
   die_with(keeper);
   tls::wipe_freed_memory();
+  // What fails in OpenSSL's own beginning fails for as long as the process lives.
+  if (!tls::can_begin()) os::leave(kCannotStart);
   if (const auto* plan = std::get_if<Plan>(&role)) run_loop<Server>(*plan, channel);
   if (const auto* plan = std::get_if<ClientPlan>(&role)) run_loop<Client>(*plan, channel);
   os::leave(0);

@@ -365,9 +365,8 @@ void Server::look_at_files(bool anyway) {
   if (!anyway && now_ - looked_ < kLookAtFiles) return;
   looked_ = now_;
   for (const Told& told : files_.look(anyway)) tell(told);
-  if (const auto view = files_.view(); view != shown_) {
+  if (const auto view = files_.view(); view != shown_ && tell(Shown{.certificate = view})) {
     shown_ = view;
-    tell(Shown{.certificate = view});
   }
   listen_when_ready();
 }
@@ -376,14 +375,13 @@ void Server::report() {
   reported_at_ = now_;
   counters_.open = connections_.size();
   if (counters_ == reported_) return;
-  reported_ = counters_;
-  tell(Counted{.counters = counters_});
+  if (tell(Counted{.counters = counters_})) reported_ = counters_;
 }
 
 // A reader that has fallen asleep is no reason to wait: it gets the next sums.
-void Server::tell(const Message& message) {
+bool Server::tell(const Message& message) {
   const auto bytes = encode(message);
-  ::send(channel_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return ::send(channel_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
 // Who has come already is served; who comes now meets our successor, if there is one.

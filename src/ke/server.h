@@ -39,7 +39,7 @@ class Server {
   // Everything that needs more than the sandbox grants.
   bool prepare();
   void run();
-  void tell(const Message& message);
+  bool tell(const Message& message);
 
  private:
   using Id = Door::Id;

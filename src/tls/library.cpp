@@ -1,7 +1,9 @@
-#include "tls/wiped_memory.h"
+#include "tls/library.h"
 
 #include <malloc.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <string.h>
 
 #include <algorithm>
@@ -38,6 +40,14 @@ void* resize(void* memory, std::size_t size, const char* file, int line) {
 
 bool wipe_freed_memory() noexcept {
   return ::CRYPTO_set_mem_functions(allocate, resize, release) == 1;
+}
+
+bool can_begin() noexcept {
+  OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
+  SSL_CTX* probe = SSL_CTX_new(TLS_method());
+  SSL_CTX_free(probe);
+  ERR_clear_error();
+  return probe != nullptr;
 }
 
 }  // namespace ntp::tls
