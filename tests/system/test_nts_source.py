@@ -6,6 +6,7 @@ from ke_client import Authority
 PROGRAM = LIBRARY = None
 BELOW, UP = "192.0.2.1", "127.0.7.1"
 SERVICE = 65532  # what root becomes
+METRICS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "operate", "metrics.md")
 
 
 class NtsSources(unittest.TestCase):
@@ -91,10 +92,28 @@ class NtsSources(unittest.TestCase):
                 self.assertGreaterEqual(nts["cookies"], 7)
                 self.assertEqual((nts["establishments"], nts["naks"]), (1, 0))
                 self.assertEqual(server.metric('ntp_source_nts_cookies_available{name="127.0.7.1",address="127.0.7.1:123"}'), nts["cookies"])
+                written = dict(re.findall(r"(?m)^# TYPE (ntp_source_nts_\w+) (\w+)$", server.get("/metrics")[1]))
+                self.assertEqual(dict(re.findall(r"(?m)^\| `(ntp_source_nts_\w+)(?:\{[\w,]+\})?` \| (\w+) \|", read(METRICS))), written)
+                server.wait_line(r"sandbox of key establishment with sources files=.* system_calls=filtered")
+                self.is_shut_in(self.key_process(server))
                 code, text = server.ctl("sources")
                 self.assertEqual(code, 0)
                 self.assertRegex(text, "NTS")
                 self.assertEqual(server.stop()[0], 0)
+
+    @staticmethod
+    def key_process(server):
+        """The process id of that which establishes keys with the sources."""
+        children = lambda pid: [int(child) for child in read(f"/proc/{pid}/task/{pid}/children").split()]
+        return next(child for keeper in children(server.process.pid) for child in children(keeper)
+                    if read(f"/proc/{child}/comm") == "ntp-ke-client\n")
+
+    def is_shut_in(self, pid):
+        standing = dict(line.split(":\t", 1) for line in read(f"/proc/{pid}/status").splitlines())
+        self.assertEqual((standing["Seccomp"], standing["NoNewPrivs"]), ("2", "1"))
+        for capabilities in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
+            self.assertEqual(int(standing[capabilities], 16), 0, capabilities)
+        self.assertEqual(os.stat(f"/proc/{pid}/mem").st_uid, 0, "nobody without privilege may dump or trace it")
 
     def test_there_is_no_way_back_to_plain_time(self):
         authority = self.authority()
