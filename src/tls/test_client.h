@@ -39,6 +39,10 @@ class Client {
   explicit Client(const Options& options)
       : context_(SSL_CTX_new(TLS_client_method())), ssl_(nullptr) {
     SSL_CTX_set_max_proto_version(context_, options.most);
+    if (options.most < TLS1_2_VERSION) {  // which OpenSSL 3.5 does not even offer by itself
+      SSL_CTX_set_min_proto_version(context_, options.most);
+      SSL_CTX_set_security_level(context_, 0);
+    }
     if (!options.trusted.empty()) {
       BIO* in = BIO_new_mem_buf(options.trusted.data(), static_cast<int>(options.trusted.size()));
       X509* root = PEM_read_bio_X509(in, nullptr, nullptr, nullptr);
