@@ -56,8 +56,11 @@ def chrony_gets_keys(lab, package, address):
     ask, asking = chrony(package, "chronyc", "-h", control, "-n", "authdata")
     with daemon(command, environment) as said:
         # Name  Mode KeyID Type KLen Last Atmp NAK Cook CLen
-        line = until(lambda: re.search(r"(?m)^\S+ +NTS +\d+ +(\d+) +(\d+) +\S+ +\d+ +(\d+) +(\d+) +([1-9]\d+)", run(ask, asking)[1]), 20,
-                     f"{run(ask, asking)[1]}\n{said()}")
+        got = lambda: re.search(r"(?m)^\S+ +NTS +\d+ +(\d+) +(\d+) +\S+ +\d+ +(\d+) +(\d+) +([1-9]\d+)", run(ask, asking)[1])
+        try:
+            line = until(got, 75)  # who has missed the first answer tries again after half a minute or so
+        except AssertionError:
+            raise AssertionError(f"no keys: {run(ask, asking)[1]}\n{said()}") from None
         kind, bits, naks, jar, length = map(int, line.groups())
         assert (kind, bits) in ((15, 256), (30, 128)) and naks == 0 and 0 < jar <= 8 and length % 4 == 0, line[0]
     until(lambda: handshakes(lab) > before, 3, "our count")
@@ -144,13 +147,12 @@ def sslscan_finds_nothing(lab, package, openssl):
         status, text = run([package.path("/usr/bin/sslscan"), "--no-colour", f"{address}:{port}"], package.environment(), 60)
         assert status == 0, text
         return dict(re.findall(r"(?m)^(SSLv\d|TLSv1\.\d) +(enabled|disabled)$", text)), text
-    before = handshakes(lab, "ok"), handshakes(lab, "no_alpn"), handshakes(lab, "tls_version")
+    before = handshakes(lab, "no_alpn"), handshakes(lab, "tls_version")
     found, text = scan(4460, lab.secure.v4)
     assert found == {name: "disabled" for name in PROTOCOLS}, text
     assert "Session renegotiation not supported" in text and "vulnerable to heartbleed" not in text, text
     assert "Supported Server Cipher(s):" in text and not re.search("(?m)^(Accepted|Preferred)", text), text
-    until(lambda: handshakes(lab, "no_alpn") > before[1] and handshakes(lab, "tls_version") > before[2], 5, "our counts")
-    assert handshakes(lab, "ok") == before[0], "somebody was given cookies"
+    until(lambda: handshakes(lab, "no_alpn") > before[0] and handshakes(lab, "tls_version") > before[1], 5, "our counts")
     port = lab.free_port()
     with daemon([openssl.path("/usr/bin/openssl"), "s_server", "-accept", str(port), "-cert", f"{lab.authority.folder}/server.crt", "-key",
                  f"{lab.authority.folder}/server.key", "-quiet"], {**openssl.environment(), "OPENSSL_CONF": "/dev/null"}) as said:
