@@ -298,7 +298,7 @@ class KeyEstablishment(unittest.TestCase):
         self.assertRegex(status, r"(?m)^Uid:\s+65532\s+65532\s+65532\s+65532$")
         self.assertRegex(status, r"(?m)^CapEff:\s+0+$")
         self.assertRegex(status, r"(?m)^NoNewPrivs:\s+1$")
-        if not os.environ.get("PROGRAM_IS_SANITIZED"):  # ThreadSanitizer has a thread of its own
+        if not SANITIZED:  # ThreadSanitizer has a thread of its own
             self.assertRegex(status, r"(?m)^Threads:\s+1$")
         links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
         self.assertEqual(len([link for link in links if link.startswith("socket:")]), 3 if len(server.status()["listening"]) == 2 else 2)
