@@ -4,8 +4,6 @@
 
 #include <array>
 
-#include "base/check.h"
-
 namespace ntp::ke {
 namespace {
 
@@ -77,7 +75,7 @@ ClientSession::ClientSession(const tls::ClientContext& context, const std::strin
                              const tls::CertificateTimes& times)
     : tls_(context, name, times) {
   tls_.start();
-  collect();
+  out_.collect(tls_);
 }
 
 void ClientSession::feed(std::span<const std::byte> octets) {
@@ -89,7 +87,7 @@ void ClientSession::feed(std::span<const std::byte> octets) {
   if (!outcome_ && tls_.state() == State::ended) {
     fail(KeTrouble::bad_answer, "it ended the connection before its answer was complete");
   }
-  collect();
+  out_.collect(tls_);
 }
 
 void ClientSession::hear_end() {
@@ -164,23 +162,6 @@ void ClientSession::fail_by_tls() {
   }
   const std::string what = words_of(tls_.failure());
   fail(KeTrouble::tls, detail.empty() ? what : fmt::format("{} ({})", what, detail));
-}
-
-void ClientSession::collect() {
-  out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(sent_));
-  sent_ = 0;
-  const std::size_t before = out_.size();
-  out_.resize(before + tls_.pending());
-  out_.resize(before + tls_.drain(std::span(out_).subspan(before)));
-}
-
-std::span<const std::byte> ClientSession::pending() const noexcept {
-  return std::span(out_).subspan(sent_);
-}
-
-void ClientSession::sent(std::size_t octets) {
-  NTP_CHECK(octets <= out_.size() - sent_);
-  sent_ += octets;
 }
 
 }  // namespace ntp::ke

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ke/outbox.h"
 #include "nts/establishment.h"
 #include "nts/ke_client.h"
 #include "tls/client_connection.h"
@@ -23,8 +24,8 @@ class ClientSession {
   void feed(std::span<const std::byte> octets);
   void hear_end();  // the stream is over
 
-  std::span<const std::byte> pending() const noexcept;
-  void sent(std::size_t octets);  // of what was pending
+  std::span<const std::byte> pending() const noexcept { return out_.pending(); }
+  void sent(std::size_t octets) { out_.sent(octets); }  // of what was pending
 
   const std::optional<nts::Establishment>& outcome() const noexcept { return outcome_; }
   // For people who want to know more. Meaningful once there is a good outcome.
@@ -38,13 +39,11 @@ class ClientSession {
   void conclude(const nts::KeAnswer& answer);
   void fail(nts::KeTrouble trouble, std::string why);
   void fail_by_tls();
-  void collect();
 
   tls::ClientConnection tls_;
   bool asked_ = false;
   std::vector<std::byte> message_;
-  std::vector<std::byte> out_;
-  std::size_t sent_ = 0;
+  Outbox out_;
   std::optional<nts::Establishment> outcome_;
   nts::KeAgreement agreement_{};
   std::vector<std::uint16_t> warnings_;

@@ -2,8 +2,6 @@
 
 #include <array>
 
-#include "base/check.h"
-
 namespace ntp::ke {
 namespace {
 
@@ -56,7 +54,7 @@ void Session::feed(std::span<const std::byte> octets) {
   if (outcome_) return;
   tls_.feed(octets);
   take_records();
-  collect();
+  out_.collect(tls_);
 }
 
 void Session::take_records() {
@@ -110,23 +108,6 @@ void Session::say(std::span<const std::byte> octets) { tls_.write(octets); }
 void Session::finish(control::KeOutcome outcome) {
   outcome_ = outcome;
   tls_.close();
-}
-
-void Session::collect() {
-  out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(sent_));
-  sent_ = 0;
-  const std::size_t before = out_.size();
-  out_.resize(before + tls_.pending());
-  out_.resize(before + tls_.drain(std::span(out_).subspan(before)));
-}
-
-std::span<const std::byte> Session::pending() const noexcept {
-  return std::span(out_).subspan(sent_);
-}
-
-void Session::sent(std::size_t octets) {
-  NTP_CHECK(octets <= out_.size() - sent_);
-  sent_ += octets;
 }
 
 }  // namespace ntp::ke

@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "control/ke_view.h"
 #include "crypto/random_stream.h"
+#include "ke/outbox.h"
 #include "nts/cookie.h"
 #include "nts/ke_server.h"
 #include "tls/server_connection.h"
@@ -32,8 +32,8 @@ class Session {
 
   void feed(std::span<const std::byte> octets);
 
-  std::span<const std::byte> pending() const noexcept;
-  void sent(std::size_t octets);  // of what was pending
+  std::span<const std::byte> pending() const noexcept { return out_.pending(); }
+  void sent(std::size_t octets) { out_.sent(octets); }  // of what was pending
 
   // Once everything is decided: no octet of the client matters any more.
   std::optional<control::KeOutcome> outcome() const noexcept { return outcome_; }
@@ -46,13 +46,11 @@ class Session {
   control::KeOutcome write_cookies();
   void say(std::span<const std::byte> octets);
   void finish(control::KeOutcome outcome);
-  void collect();
 
   tls::ServerConnection tls_;
   Mint& mint_;
   nts::KeServer machine_;
-  std::vector<std::byte> out_;
-  std::size_t sent_ = 0;
+  Outbox out_;
   std::optional<control::KeOutcome> outcome_;
 };
 
