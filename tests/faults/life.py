@@ -220,6 +220,7 @@ class Lives:
             reply = ask(timeout=0.2)
             if reply and reply.poll == value:
                 return True
+            time.sleep(0.001)  # no more than the limit allows an address: the next questions shall be answered
         return False
 
     def reload_is_heard(self):
