@@ -135,9 +135,7 @@ void run_loop(const PlanOfIt& plan, int channel) {
   ::setrlimit(RLIMIT_CORE, &no_core);
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // clears the signal of the parent's death: before die_with
   die_with(keeper);
-  tls::wipe_freed_memory();
-  // What fails in OpenSSL's own beginning fails for as long as the process lives.
-  if (!tls::can_begin()) os::leave(kCannotStart);
+  if (!tls::govern_memory() || !tls::can_begin()) os::leave(kCannotStart);
   if (const auto* plan = std::get_if<Plan>(&role)) run_loop<Server>(*plan, channel);
   if (const auto* plan = std::get_if<ClientPlan>(&role)) run_loop<Client>(*plan, channel);
   os::leave(0);
@@ -148,6 +146,7 @@ std::string ending(int status) {
     return "was ended because the sandbox refused one of its system calls (SIGSYS): a bug of "
            "ours, or an intruder";
   }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == tls::kNoMemory) return "had no memory left";
   if (WIFSIGNALED(status)) return fmt::format("was ended by signal {}", WTERMSIG(status));
   return fmt::format("ended with code {}", WEXITSTATUS(status));
 }

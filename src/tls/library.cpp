@@ -9,10 +9,16 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "os/leave.h"
+
 namespace ntp::tls {
 namespace {
 
-void* allocate(std::size_t size, const char*, int) { return std::malloc(size); }
+void* allocate(std::size_t size, const char*, int) {
+  void* const memory = std::malloc(size);
+  if (memory == nullptr) os::leave(kNoMemory);
+  return memory;
+}
 
 void release(void* memory, const char*, int) {
   if (memory == nullptr) return;
@@ -29,8 +35,7 @@ void* resize(void* memory, std::size_t size, const char* file, int line) {
   }
   const std::size_t room = ::malloc_usable_size(memory);
   if (size <= room && size > room / 2) return memory;
-  void* const other = std::malloc(size);
-  if (other == nullptr) return nullptr;
+  void* const other = allocate(size, file, line);
   ::memcpy(other, memory, std::min(room, size));
   release(memory, file, line);
   return other;
@@ -38,9 +43,7 @@ void* resize(void* memory, std::size_t size, const char* file, int line) {
 
 }  // namespace
 
-bool wipe_freed_memory() noexcept {
-  return ::CRYPTO_set_mem_functions(allocate, resize, release) == 1;
-}
+bool govern_memory() noexcept { return ::CRYPTO_set_mem_functions(allocate, resize, release) == 1; }
 
 bool can_begin() noexcept {
   OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);

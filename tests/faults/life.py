@@ -155,7 +155,7 @@ class Lives:
         while time.monotonic() < deadline:
             if self.server.process.poll() is not None:
                 return False
-            if any("ready" in line for line in self.server.lines):
+            if any("ready start=" in line for line in self.server.lines):
                 return True
             if time.monotonic() > deadline - 4.5 and ask(timeout=0.02):  # the line may be what was lost
                 return True
@@ -285,8 +285,9 @@ class Lives:
             try:
                 return len(ke_client.cookies(ke_client.establish(self.authority.context(), timeout=2.0))) == 8
             except (OSError, ssl.SSLError):
-                # Who had to stay root without its rights cannot read the files of the user it would have become.
-                excuses = "the keeper of key establishment is gone", "readable for uid 0"
+                # Who had to stay root without its rights cannot read the files of the user it would have become; and a
+                # sandbox that could not be given a file stays without it.
+                excuses = "the keeper of key establishment is gone", "readable for uid 0", "a restart is needed; no handshakes until then"
                 return any(excuse in line for line in self.server.lines for excuse in excuses)
         until(done, 15.0, "a handshake")
 
