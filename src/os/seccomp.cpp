@@ -65,7 +65,9 @@ using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
 
 constexpr std::uint32_t kRefuse = kInstrumented ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_TRAP;
 constexpr std::uint32_t default_action(ThreadRole role) noexcept {
-  const bool reads_strangers = role == ThreadRole::worker || role == ThreadRole::key_establishment;
+  const bool reads_strangers = role == ThreadRole::worker ||
+                               role == ThreadRole::key_establishment ||
+                               role == ThreadRole::key_client;
   return reads_strangers && !kInstrumented ? SCMP_ACT_KILL_PROCESS : kRefuse;
 }
 

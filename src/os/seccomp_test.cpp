@@ -188,6 +188,20 @@ TEST_F(Seccomp, KeyEstablishmentThatMakesAnUnlistedCallIsEnded) {
       SIGABRT);
 }
 
+// The one that asks servers of time for keys reads what those send, or who stands on the way.
+TEST_F(Seccomp, KeyEstablishmentWithSourcesThatMakesAnUnlistedCallIsEnded) {
+  for (const long number : {SYS_bind, SYS_listen, SYS_accept4, SYS_execve, SYS_ptrace, SYS_clone,
+                            SYS_kill, SYS_unlinkat, SYS_seccomp, SYS_getdents64, SYS_socket}) {
+    const int status = status_of_process(ThreadRole::key_client,
+                                         [&] { return ::syscall(number, 0, 0, 0, 0) != 0; });
+    ASSERT_TRUE(WIFSIGNALED(status)) << number << ": it went on";
+    EXPECT_EQ(WTERMSIG(status), SIGSYS) << number;
+  }
+  EXPECT_EQ(status_of_process(ThreadRole::key_client,
+                              [] { return ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0; }),
+            kAsExpected);
+}
+
 // As key establishment is started: its filter comes on top of the keeper's.
 TEST_F(Seccomp, TheKeeperForksAChildThatShutsItselfInFurther) {
   EXPECT_EQ(status_of_process(ThreadRole::keeper,
