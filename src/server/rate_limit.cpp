@@ -25,6 +25,10 @@ std::uint64_t first_octets(const IpAddress& address, std::size_t octets) noexcep
   return value;
 }
 
+bool has_same_budgets(const RateRules& a, const RateRules& b) noexcept {
+  return a.limit == b.limit && a.burst == b.burst && a.prefix_limit == b.prefix_limit;
+}
+
 }  // namespace
 
 RateBudget budget_of(std::uint32_t limit, std::uint32_t burst) noexcept {
@@ -67,6 +71,9 @@ RateLimiter::RateLimiter(SipKey key, std::uint64_t dice, KissGate& kisses)
 void RateLimiter::begin(const RateRules& rules, RawTime now, bool lost) noexcept {
   now_ns_ = static_cast<std::uint64_t>(now.time_since_epoch().count());
   if (rules != rules_) {
+    // What was paid ahead by another budget is no debt by this one: by a limit of one a second it
+    // may be hours.
+    if (!has_same_budgets(rules, rules_)) std::ranges::fill(sets_, RateSet{});
     rules_ = rules;
     budget_ = budget_of(rules.limit, rules.burst);
     prefix_budget_ = budget_of(rules.prefix_limit, rules.prefix_limit);

@@ -54,6 +54,7 @@ class World {
     charge_ = limiter_.charge(source);
     return limiter_.may_examine(charge_);
   }
+  void set_rules(const RateRules& rules) { rules_ = rules; }
   RateVerdict judges(bool authenticated) { return limiter_.judge(charge_, authenticated); }
   RateLimiter& limiter() { return limiter_; }
 
@@ -139,6 +140,19 @@ TEST(RateLimiter, WithoutALimitServesEverybody) {
   for (int i = 0; i < 100'000; ++i) {
     ASSERT_EQ(world.ask(v4(1), kStart, false, true), RateVerdict::serve);
   }
+}
+
+// A reload: whoever was above a strict limit is not held to it for the hours that it paid ahead.
+TEST(RateLimiter, OtherBudgetsBeginAnew) {
+  World world({.limit = 1, .burst = 8000});
+  while (world.within(v4(7), kStart)) {
+  }
+  world.set_rules({.limit = 1, .burst = 8000, .leak = 4});
+  EXPECT_FALSE(world.within(v4(7), kStart)) << "the budget is the same";
+  world.set_rules(kRules);
+  int within = 0;
+  for (int i = 0; i < 20'000; ++i) within += world.within(v4(7), kStart + 1ms);
+  EXPECT_EQ(within, 8001);
 }
 
 TEST(RateLimiter, TellsNeighboursApartAndJoinsWhatOneHostMayHave) {
