@@ -290,7 +290,7 @@ void ServerProcess::housekeeping() {
   const auto state = served_.state.read();
   const bool serving = server::is_serving(state, loop_.now());
   served_once_ = served_once_ || serving;
-  workers_.forget_old_access();
+  workers_.forget_old();
   if (plan_.per_endpoint == 0) {
     for (Worker* worker : workers_.all()) worker->look_at_the_time();
   }

@@ -136,15 +136,27 @@ void Worker::set_keys(std::shared_ptr<const server::SymmetricKeys> symmetric,
   kept_keys_.push_back(std::make_unique<const Keys>(
       Keys{.symmetric = std::move(symmetric), .cookies = std::move(cookies), .secrets = secrets}));
   keys_.store(kept_keys_.back().get(), std::memory_order_release);
-  // A batch that is seen not to be under way will begin with the new keys: the fence here and the
+  // A batch that is not seen to be under way here will begin with the new keys: this fence and the
   // one in begin_with_keys() forbid that each side misses what the other wrote.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (answering_.load(std::memory_order_acquire)) return;  // then the next change gives them back
+  batch_at_change_ = batches_begun_and_ended_.load(std::memory_order_acquire);
+  forget_old_keys();
+}
+
+// What was in force before can only be in the hands of the batch that was under way at the change,
+// if one was: it is over once the number is another.
+void Worker::forget_old_keys() noexcept {
+  if (kept_keys_.size() < 2) return;
+  const bool was_under_way = batch_at_change_ % 2 == 1;
+  if (was_under_way &&
+      batches_begun_and_ended_.load(std::memory_order_acquire) == batch_at_change_) {
+    return;
+  }
   kept_keys_.erase(kept_keys_.begin(), kept_keys_.end() - 1);
 }
 
 void Worker::begin_with_keys() noexcept {
-  answering_.store(true, std::memory_order_relaxed);
+  count_batch();
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const Keys* keys = keys_.load(std::memory_order_acquire);
   secrets_ = keys != nullptr ? keys->secrets : server::Secrets{};

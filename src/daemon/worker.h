@@ -67,9 +67,10 @@ class Worker {
   const server::Counters& counters() const noexcept { return counters_; }
   Notes& notes() noexcept { return notes_; }
   // The keys in force from the next batch on; either may be null. Service thread only. What was in
-  // force before is given back once no batch can be using it.
+  // force before is given back, and wiped, once no batch can be using it.
   void set_keys(std::shared_ptr<const server::SymmetricKeys> symmetric,
                 std::shared_ptr<const nts::CookieKeys> cookies);
+  void forget_old_keys() noexcept;
 
   // How many were lost since the last call because nobody took them in time. Service thread only.
   std::uint64_t take_dropped_notes() noexcept {
@@ -105,7 +106,11 @@ class Worker {
   void dispatch(std::size_t pending) noexcept;
   void record_latency(double latency_s) noexcept;
   void begin_with_keys() noexcept;
-  void end_with_keys() noexcept { answering_.store(false, std::memory_order_release); }
+  void end_with_keys() noexcept { count_batch(); }
+  void count_batch() noexcept {  // the only one that writes it: no read-modify-write is needed
+    const auto number = batches_begun_and_ended_.load(std::memory_order_relaxed);
+    batches_begun_and_ended_.store(number + 1, std::memory_order_release);
+  }
   void count_seal(const server::Seal& seal) noexcept;
   server::Timescale::Arrival arrival_time(std::size_t slot) noexcept;
 
@@ -124,7 +129,9 @@ class Worker {
   server::Secrets secrets_{};  // of this batch
   std::atomic<const Keys*> keys_{nullptr};
   std::vector<std::unique_ptr<const Keys>> kept_keys_;  // the last one is in force
-  std::atomic<bool> answering_{false};                  // a batch is using what keys_ pointed at
+  // Odd while a batch is using what keys_ pointed at.
+  std::atomic<std::uint64_t> batches_begun_and_ended_{0};
+  std::uint64_t batch_at_change_ = 0;  // of the keys
   server::Counters counters_;
   Notes notes_;
   std::uint64_t notes_told_ = 0;

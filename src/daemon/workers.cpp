@@ -283,9 +283,12 @@ void Workers::set_access(AccessPlan plan) {
   }
 }
 
-void Workers::forget_old_access() noexcept {
+void Workers::forget_old() noexcept {
   for (const Group& group : groups_) {
-    for (const auto& worker : group.workers) worker->forget_old_access();
+    for (const auto& worker : group.workers) {
+      worker->forget_old_access();
+      worker->forget_old_keys();
+    }
   }
 }
 

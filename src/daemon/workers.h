@@ -55,7 +55,7 @@ class Workers {
 
   // For the workers that there are and those to come.
   void set_access(AccessPlan plan);
-  void forget_old_access() noexcept;  // to be called now and then
+  void forget_old() noexcept;  // tables and keys; to be called now and then
 
   // Endpoints of several workers between which the kernel refuses to choose by source.
   std::vector<Endpoint> unsteered() const;

@@ -108,6 +108,24 @@ class KeysInMemory(unittest.TestCase):
             self.is_found(server.process.pid, new[5][1], "the new key 5")
             server.stop()
 
+    def test_symmetric_keys_are_gone_after_a_reload_while_the_workers_are_busy(self):
+        """A worker that is in the middle of a batch when the keys change cannot give them back at that moment."""
+        new, text = self.key_file()
+        path = self.write("keys", text)
+        server = self.server("1", {"NTP_SERVER_SERVER_KEYS_FILE": path}, nts=False)
+        with Flood(("127.0.0.1", ("127.0.3.1", "127.0.3.2"))) as flood:
+            flood.wait_saturated()
+            for _ in range(3):
+                old = new
+                new, text = self.key_file()
+                self.write("keys", text)
+                since = len(server.lines)
+                server.process.send_signal(signal.SIGHUP)
+                server.wait_line("configuration reloaded", since=since)
+                needles = [needle for _, octets in old.values() for needle in halves(octets)]
+                until(lambda: not self.everywhere(server, needles), 15, "the end of the keys before")
+                self.is_found(server.process.pid, new[5][1], "the new key 5")
+
     # ---- cookies -----------------------------------------------------------------------------------
 
     def epoch_of(self, jar):
