@@ -222,7 +222,7 @@ def kisses(settings, least, most_per_s):
                 count = server.status()["rate"]["kisses"]
                 seconds = time.monotonic() - begun
             over = server.packets()["dropped"]["over_limit"]
-        return least <= count <= most_per_s * seconds + 1 and over > 1000, \
+        return least <= count <= most_per_s * (seconds + 1) and over > 1000, \
             f"{count} in {seconds:.1f} s, {over:,} met with silence"
     return bar
 
