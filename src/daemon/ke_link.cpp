@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "ke/listen.h"
+#include "ke/sandbox.h"
 #include "os/clocks.h"
 #include "os/udp_socket.h"
 #include "tls/server_context.h"
@@ -169,6 +170,8 @@ void KeLink::look_at_expiry() {
   if (std::exchange(validity_, state) == state || step == 0) return;
   log_.warning("NTS: " + text, {{"subject", shown.subject}});
 }
+
+os::Reach KeLink::reach() const { return enabled() ? ke::reach_of(plan_) : os::Reach{}; }
 
 control::KeView KeLink::view() const {
   control::KeView view = view_;

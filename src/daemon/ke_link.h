@@ -12,6 +12,7 @@
 #include "daemon/log.h"
 #include "daemon/workers.h"
 #include "ke/process.h"
+#include "os/landlock.h"
 #include "os/poll_loop.h"
 
 namespace ntp::daemon {
@@ -36,6 +37,7 @@ class KeLink {
   void look_again();  // at the files
 
   bool enabled() const noexcept { return !plan_.certificate.empty(); }
+  os::Reach reach() const;  // of its process
   control::KeView view() const;
   std::vector<Endpoint> listening() const;  // as bound
 

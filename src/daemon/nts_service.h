@@ -31,6 +31,7 @@ class NtsService {
 
   void look_again();  // at the files: they may be others (SIGHUP)
   void fill(control::Report& report) const;
+  os::Reach reach() const { return ke_.reach(); }  // of the process of key establishment
   std::vector<Endpoint> listening() const { return ke_.listening(); }
 
   void begin_stop() { ke_.begin_stop(); }

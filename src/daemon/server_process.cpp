@@ -17,6 +17,7 @@
 #include "control/metrics.h"
 #include "control/report.h"
 #include "control/status_json.h"
+#include "daemon/exposed_secrets.h"
 #include "daemon/health_channel.h"
 #include "daemon/log.h"
 #include "daemon/nts_service.h"
@@ -105,6 +106,7 @@ class ServerProcess {
   bool move_listeners(const config::Settings& next, const AccessPlan& access);
   void publish_policy();
   void tell_shortages();
+  void tell_exposed_secrets() const;
   void use_symmetric_keys(SymmetricKeyFile file);
   std::expected<TimeSettings, std::string> settings_of_time(const config::Settings& settings,
                                                             const SymmetricKeyFile& file) const;
@@ -299,6 +301,20 @@ void ServerProcess::housekeeping() {
   request_log_.print(workers_, loop_.now(), log_);
   tell_shortages();
   sandbox_.tell_refusals(log_);
+}
+
+void ServerProcess::tell_exposed_secrets() const {
+  if (settings_.server.sandbox == config::Sandbox::off) return;
+  for (const auto& [reach, beside] : {std::pair(nts_.reach(), "the certificate or its key"),
+                                      {source_keys_.reach(), "the roots of a source (nts_ca)"}}) {
+    for (const std::string& file : exposed_secrets(settings_, reach)) {
+      log_.warning(
+          fmt::format("{} lies where {} does, so that the process of key establishment, "
+                      "which reads what strangers send, could read it; put it into "
+                      "another directory",
+                      file, beside));
+    }
+  }
 }
 
 void ServerProcess::tell_shortages() {
@@ -567,6 +583,7 @@ std::expected<void, StartFailure> ServerProcess::start() {
   if (!time) return std::unexpected(StartFailure{time.error(), EX_CONFIG});
   timekeeper_.configure(std::move(*time));
   use_symmetric_keys(std::move(*keys));
+  tell_exposed_secrets();
   if (auto inside = sandbox_.enter(settings_, config_file_, log_); !inside) return inside;
   return start_threads();
 }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "ke/sandbox.h"
+
 namespace ntp::daemon {
 namespace {
 
@@ -62,6 +64,8 @@ std::string SourceKeyProcess::why_not(const config::Settings& settings) const {
   }
   return {};
 }
+
+os::Reach SourceKeyProcess::reach() const { return ke::reach_of(plan_); }
 
 void SourceKeyProcess::stop() {
   ke::begin_stop(child_);

@@ -10,6 +10,7 @@
 #include "daemon/time_settings.h"
 #include "daemon/workers.h"
 #include "ke/process.h"
+#include "os/landlock.h"
 
 namespace ntp::daemon {
 
@@ -23,6 +24,8 @@ class SourceKeyProcess {
   KeyChannel channel() const;
   // Why a reload cannot have these settings; empty: it can.
   std::string why_not(const config::Settings& settings) const;
+
+  os::Reach reach() const;  // of the process
 
   void stop();  // waits a little
 

@@ -122,6 +122,18 @@ class KeySandbox(unittest.TestCase):
         self.shakes_hands()
         self.assertEqual(server.metric("ntp_nts_ke_restarts_total"), 0)
 
+    def test_a_secret_beside_the_certificate_is_warned_of(self):
+        authority = Authority(PROGRAM)
+        for folder, exposed in ((os.path.dirname(authority.certificate), True), (self.folder(), False)):
+            path = os.path.join(folder, "cookie-secret")
+            with open(path, "w") as file:
+                file.write(os.urandom(32).hex())
+            os.chmod(path, 0o600)
+            os.chown(path, 65532, 65532)
+            server = self.server(authority=authority, environment={"NTP_SERVER_NTS_COOKIE_SECRET_FILE": path})
+            self.assertEqual(len([line for line in server.lines if f"{path} lies where the certificate or its key does" in line]), exposed)
+            self.assertEqual(server.stop()[0], 0)
+
     @unittest.skipUnless(platform.machine() == "x86_64", "the test knows the registers of x86-64")
     @not_sanitized
     def test_a_call_that_is_not_on_the_list_ends_it_and_the_keeper_starts_it_again(self):
