@@ -10,14 +10,19 @@
 
 namespace ntp {
 
-inline std::string to_hex(std::span<const std::byte> octets) {
+// Of a secret: into a text that has the room, so that no copy of it is left behind.
+inline void append_hex(std::string& text, std::span<const std::byte> octets) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(octets.size() * 2);
   for (const std::byte octet : octets) {
     text += kDigits[std::to_integer<std::size_t>(octet >> 4)];
     text += kDigits[std::to_integer<std::size_t>(octet & std::byte{15})];
   }
+}
+
+inline std::string to_hex(std::span<const std::byte> octets) {
+  std::string text;
+  text.reserve(octets.size() * 2);
+  append_hex(text, octets);
   return text;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/hex.h"
 #include "crypto/hkdf.h"
+#include "crypto/secret.h"
 #include "nts/ke_client.h"
 
 namespace ntp::client {
@@ -38,10 +39,12 @@ bool read_number(std::string_view text, Number& out) {
 }
 
 bool read_key(std::string_view text, std::size_t size, crypto::AeadKey& key) {
-  const auto octets = from_hex(text);
-  if (!octets || octets->size() != size) return false;
-  key.assign(*octets);
-  return true;
+  auto octets = from_hex(text);
+  if (!octets) return false;
+  const bool good = octets->size() == size;
+  if (good) key.assign(*octets);
+  crypto::wipe(*octets);
+  return good;
 }
 
 std::optional<SavedNts> read_source(std::string_view line) {
@@ -63,16 +66,32 @@ std::optional<SavedNts> read_source(std::string_view line) {
   return out;
 }
 
+// At least as much as they take.
+std::size_t room_for(const std::vector<SavedNts>& all) {
+  constexpr std::size_t kOfLine = 256;  // but for what has no limit here
+  std::size_t size = 2 * kOfLine;
+  for (const SavedNts& one : all) {
+    size += kOfLine + one.host.size() + 4 * crypto::kMaxAeadKeySize;
+    for (const nts::Cookie& cookie : one.memory.cookies) size += kOfLine + 2 * cookie.size();
+  }
+  return size;
+}
+
 }  // namespace
 
 std::string format_nts(const std::vector<SavedNts>& all) {
-  std::string text(kFirstLine);
+  std::string text;
+  text.reserve(room_for(all));  // it has keys in it: what it outgrew would stay in memory
+  text += kFirstLine;
   for (const SavedNts& one : all) {
     const nts::SessionKeys& keys = one.memory.keys;
-    text += fmt::format("{}{} {} {} {} {} {} {}\n", kSource, one.host, one.ke_port,
-                        to_string(one.resolved), to_string(one.server),
-                        static_cast<unsigned>(keys.aead), to_hex(keys.c2s.view()),
-                        to_hex(keys.s2c.view()));
+    text +=
+        fmt::format("{}{} {} {} {} {} ", kSource, one.host, one.ke_port, to_string(one.resolved),
+                    to_string(one.server), static_cast<unsigned>(keys.aead));
+    append_hex(text, keys.c2s.view());
+    text += ' ';
+    append_hex(text, keys.s2c.view());
+    text += '\n';
     for (const nts::Cookie& cookie : one.memory.cookies) {
       text += fmt::format("{}{}\n", kCookie, to_hex(cookie));
     }

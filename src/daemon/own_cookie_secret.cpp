@@ -9,6 +9,7 @@
 
 #include "base/hex.h"
 #include "crypto/hkdf.h"
+#include "crypto/secret.h"
 
 namespace ntp::daemon {
 namespace {
@@ -56,10 +57,12 @@ bool read_number(std::optional<std::string_view> text, T& out) {
 bool read_secret(std::optional<std::string_view> text, nts::Secret& out) {
   if (!text) return false;
   if (*text == "-") return true;
-  const auto octets = from_hex(*text);
-  if (!octets || octets->size() != kSecretSize) return false;
-  out.assign(*octets);
-  return true;
+  auto octets = from_hex(*text);
+  if (!octets) return false;
+  const bool good = octets->size() == kSecretSize;
+  if (good) out.assign(*octets);
+  crypto::wipe(*octets);
+  return good;
 }
 
 }  // namespace
@@ -88,10 +91,16 @@ bool OwnCookieSecret::advance(std::chrono::seconds elapsed, std::chrono::seconds
 }
 
 std::string format_own_secret(const OwnCookieSecret& secret) {
-  std::string text =
-      fmt::format("{}\nepoch {}\nage {}\nmade {}\ncurrent {}\nprevious {}\n", kFirstLine,
-                  secret.epoch, secret.age.count(), secret.made, to_hex(secret.current.view()),
-                  secret.previous.empty() ? "-" : to_hex(secret.previous.view()));
+  constexpr std::size_t kRoom = 512;
+  std::string text;
+  text.reserve(kRoom);  // it has secrets in it: what it outgrew would stay in memory
+  text += fmt::format("{}\nepoch {}\nage {}\nmade {}\ncurrent ", kFirstLine, secret.epoch,
+                      secret.age.count(), secret.made);
+  append_hex(text, secret.current.view());
+  text += "\nprevious ";
+  if (secret.previous.empty()) text += '-';
+  append_hex(text, secret.previous.view());
+  text += '\n';
   text += fmt::format("checksum {}\n", checksum(text));
   return text;
 }

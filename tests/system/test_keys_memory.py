@@ -212,6 +212,28 @@ class KeysInMemory(unittest.TestCase):
     def secrets_in(log):
         return {words[0]: bytes.fromhex(words[2]) for words in map(str.split, read(log).splitlines()) if len(words) == 3}
 
+    def test_keys_of_sources_are_written_to_their_file_and_no_text_of_them_stays(self):
+        state, up = os.path.join(self.folder, "state"), "127.0.7.1"
+        os.mkdir(state)
+        os.chown(state, SERVICE, SERVICE)
+        authority, kernel, unsynchronised = Authority(PROGRAM, up), FakeKernel(LIBRARY, maxerror_us=1234), FakeKernel(LIBRARY, status=STA_UNSYNC)
+        self.addCleanup(authority.__exit__)
+        begin(self, PROGRAM, "--listen", f"{up}:123", "--http", "off", environment={
+            **authority.environment(), **kernel.environment(), "NTP_SERVER_NTS_LISTEN": f"{up}:4460"})
+        config = self.write("config", f"[server]\nlisten = ['127.0.0.1:123']\n[clock]\nstate_directory = '{state}'\n[[source]]\naddress = '{up}'\n"
+                                      f"minpoll = -2\nmaxpoll = 0\nnts = true\nnts_ca = '{authority.root}'\n")
+        path = os.path.join(state, "source-cookies")
+        for recalled in (False, True):
+            server = begin(self, PROGRAM, "--config", config, environment=unsynchronised.environment())
+            until(lambda: os.path.exists(path) and server.status()["sources"][0]["nts"]["has_keys"], 30, "keys")
+            self.assertEqual(server.status()["sources"][0]["nts"]["recalled"], recalled)
+            words = re.search(r"(?m)^source .*$", read(path))[0].split()
+            keys = [bytes.fromhex(word) for word in words[-2:]]
+            self.is_found(server.process.pid, keys[0], "C2S")
+            texts = [word.encode()[at:at + 24] for word in words[-2:] for at in (0, len(word) - 24)]
+            self.assertEqual(MemoryOf(server.process.pid).find(*texts), [], "keys in hexadecimal")
+            self.assertEqual(server.stop()[0], 0)
+
     # ---- certificates ------------------------------------------------------------------------------
 
     def private_key(self):
