@@ -82,7 +82,8 @@ void KeyEstablisher::take(const ke::Message& message) {
   const auto* told = std::get_if<ke::Told>(&message);
   if (told == nullptr || !lines_.ask(loop_.now()).granted) return;
   if (told->level == ke::Told::Level::error) return log_.error(told->text);
-  log_.warning(told->text);
+  if (told->level == ke::Told::Level::warning) return log_.warning(told->text);
+  log_.info(told->text);
 }
 
 void KeyEstablisher::take(const ke::Answered& answered) {

@@ -94,7 +94,7 @@ class NtsSources(unittest.TestCase):
                 self.assertEqual(server.metric('ntp_source_nts_cookies_available{name="127.0.7.1",address="127.0.7.1:123"}'), nts["cookies"])
                 written = dict(re.findall(r"(?m)^# TYPE (ntp_source_nts_\w+) (\w+)$", server.get("/metrics")[1]))
                 self.assertEqual(dict(re.findall(r"(?m)^\| `(ntp_source_nts_\w+)(?:\{[\w,]+\})?` \| (\w+) \|", read(METRICS))), written)
-                server.wait_line(r"sandbox of key establishment with sources files=.* system_calls=filtered")
+                server.wait_line(r" info +NTS: sandbox of key establishment with sources files=.* system_calls=filtered")
                 self.is_shut_in(self.key_process(server))
                 code, text = server.ctl("sources")
                 self.assertEqual(code, 0)
