@@ -118,11 +118,11 @@ def chrony_keeps_its_cookies(lab, package):
         assert server.stop()[0] == 0
 
 
-def ntpd_rs(lab, package):
+def ntpd_rs(lab, package, name=NAME, root=None):
     config = tempfile.mktemp(suffix=".toml", dir="/run")
     with open(config, "w") as file:
         file.write(f'[observability]\nlog-level = "trace"\nobservation-path = "{config}.sock"\n'
-                   f'[[source]]\nmode = "nts"\naddress = "{NAME}"\ncertificate-authority = "{lab.authority.root}"\n'
+                   f'[[source]]\nmode = "nts"\naddress = "{name}"\ncertificate-authority = "{root or lab.authority.root}"\n'
                    "[synchronization]\nminimum-agreeing-sources = 1\n")
     return lab.foreign(package, "ntp-daemon", "-c", config), package.environment(LD_LIBRARY_PATH="", LD_PRELOAD=lab.no_clock)
 
