@@ -4,7 +4,8 @@
 #
 # Works with BuildKit and with the older builder, hence no "# syntax" line and the default in FROM.
 
-# Any Debian 12 or 13; the final image holds no part of it but the C and C++ libraries.
+# Debian 13, or 12 (debian:bookworm-slim), whose nettle lacks AES-128-GCM-SIV for NTS. The final image holds no part
+# of it but the libraries that the program needs.
 ARG BASE=debian:trixie-slim
 # Equal to the file VERSION. Overriding it changes the program and the label together.
 ARG VERSION=V0.1

@@ -11,13 +11,22 @@ function(ntp_precompile name owner)
   endif()
 endfunction()
 
+# With NTP_SERVER_SMALL these are compiled for size: command line, configuration and documents are
+# templates above all, and nobody waits for them.
+set(ntp_for_size config control tls http ke cli)
+
 # ntp_module(NAME [SOURCES …] [DEPENDS …]): the folder src/NAME as one library. DEPENDS names the
 # modules below it; linking is what keeps an include from going up (tests/lint_floors.py says so too).
 function(ntp_module name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
   if(arg_SOURCES)
     add_library(ntp_${name} STATIC ${arg_SOURCES})
-    ntp_precompile(ntp_${name} ntp_base)
+    if(NTP_SERVER_SMALL AND name IN_LIST ntp_for_size)
+      target_compile_options(ntp_${name} PRIVATE -Os)
+      ntp_precompile(ntp_${name} ntp_config)  # the first of them: headers are precompiled for one kind of code
+    else()
+      ntp_precompile(ntp_${name} ntp_base)
+    endif()
     set(scope PUBLIC)
   else()
     add_library(ntp_${name} INTERFACE)

@@ -5,7 +5,7 @@
 # the program inside, the label and the tag were seen to agree.
 #
 #   IMAGE=registry.example.com/time/ntp-server ./dev image V0.1    another name than ntp-server
-#   BASE=debian:bookworm-slim ./dev image V0.1                     another base for the build stage
+#   BASE=debian:bookworm-slim ./dev image V0.1                     another base for the build stage (no AES-128-GCM-SIV)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)

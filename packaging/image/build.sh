@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/target.sh"
 
 : "${VERSION:=$(cat VERSION)}"
-set -- -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG -ffunction-sections -fdata-sections" -DNTP_SERVER_VERSION="$VERSION" -DNTP_SERVER_TESTS=OFF -DNTP_SERVER_STATIC_OPENSSL=ON
+set -- -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG -ffunction-sections -fdata-sections" -DNTP_SERVER_VERSION="$VERSION" -DNTP_SERVER_TESTS=OFF -DNTP_SERVER_STATIC_OPENSSL=ON -DNTP_SERVER_SMALL=ON
 if [ "$target_arch" != "$build_arch" ]; then
   set -- "$@" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$target_processor" \
     -DCMAKE_C_COMPILER="$target_triplet-gcc" -DCMAKE_CXX_COMPILER="$target_triplet-g++"

@@ -93,11 +93,12 @@ std::string table(const json& status, Row head, Row (*row_of)(const json& source
   return columns(rows) + nameless_text(status);
 }
 
-// "bogus 1, loop 2"
+// "bogus 1, loop 2"; what has not happened is left out.
 std::string counts(const json& value) {
   std::string text;
   if (!value.is_object()) return kUnknown;
   for (const auto& [name, count] : value.items()) {
+    if (count == 0) continue;
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, word(count));
   }
   return text.empty() ? kUnknown : text;
@@ -230,6 +231,7 @@ std::string nts_lines(const json& status) {
   std::string text = fmt::format("nts            {}, {} handshakes, {} failed, {} open\n",
                                  at(nts, "up") == true ? "up" : "down", word(at(outcomes, "ok")),
                                  failed, word(at(nts, "open")));
+  text += fmt::format("keys given     {}\n", counts(at(nts, "aeads")));
   if (at(certificate, "loaded") == true) {
     text += fmt::format("certificate    {}, until {}\n", word(at(certificate, "subject")),
                         word(at(certificate, "valid_until")));

@@ -43,6 +43,16 @@ TEST(CtlText, ShowsWhatIsServedAndWhy) {
   EXPECT_NE(text.find("1100 received, 1000 answered"), std::string::npos) << text;
 }
 
+TEST(CtlText, ShowsWhatKeysWereGivenFor) {
+  json status = json::parse(control::status_json(control::report_with_nts()));
+  status["nts"]["aeads"]["AES-SIV-CMAC-256"] = 0;
+  const std::string text = ctl_text(Topic::status, status);
+  EXPECT_NE(text.find("100 handshakes"), std::string::npos) << text;
+  EXPECT_NE(text.find("keys given     AES-128-GCM-SIV 51, AES-128-GCM-SIV/chrony-4.4 52\n"),
+            std::string::npos)
+      << text;
+}
+
 TEST(CtlText, ShowsTheMeasurementsOfEverySource) {
   const std::string text = ctl_text(Topic::sources, with_a_source());
   EXPECT_NE(text.find("ntp.example.net (192.0.2.7)"), std::string::npos) << text;

@@ -42,8 +42,20 @@ inline constexpr std::array<std::string_view, 18> kKeOutcomeNames = {
 inline constexpr std::size_t kKeOutcomes = kKeOutcomeNames.size();
 static_assert(kKeOutcomes == static_cast<std::size_t>(KeOutcome::rate_limited) + 1);
 
+// What keys were handed out for. Every enumerator is a counter and a metric label.
+enum class KeAead : std::uint8_t {
+  siv_cmac_256,
+  gcm_siv,
+  gcm_siv_of_chrony_4_4,  // exported as chrony 4.4 to 4.6 do it (nts/ke_record.h, record 1024)
+};
+inline constexpr std::array<std::string_view, 3> kKeAeadNames = {
+    "AES-SIV-CMAC-256", "AES-128-GCM-SIV", "AES-128-GCM-SIV/chrony-4.4"};
+inline constexpr std::size_t kKeAeads = kKeAeadNames.size();
+static_assert(kKeAeads == static_cast<std::size_t>(KeAead::gcm_siv_of_chrony_4_4) + 1);
+
 struct KeCounters {
   std::array<std::uint64_t, kKeOutcomes> outcomes{};
+  std::array<std::uint64_t, kKeAeads> aeads{};  // of the outcome "ok"
   std::uint64_t accepted = 0;
   std::uint64_t accept_errors = 0;  // no descriptor or no memory was to be had
   std::uint64_t open = 0;           // now

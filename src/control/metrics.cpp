@@ -353,6 +353,10 @@ void write_nts(Exposition& out, const Report& report) {
   for (std::size_t i = 0; i < kKeOutcomes; ++i) {
     out.sample(ke.counters.outcomes[i], {{"outcome", kKeOutcomeNames[i]}});
   }
+  out.family("ntp_nts_ke_keys_total", "counter", "Clients that got keys, by AEAD algorithm.");
+  for (std::size_t i = 0; i < kKeAeads; ++i) {
+    out.sample(ke.counters.aeads[i], {{"aead", kKeAeadNames[i]}});
+  }
   out.counter("ntp_nts_ke_accept_errors_total",
               "Connections that had to wait because no descriptor or no memory was to be had.",
               ke.counters.accept_errors);

@@ -224,6 +224,8 @@ TEST(Metrics, TellOfNtsWhileItIsOn) {
   EXPECT_EQ(all["ntp_nts_ke_accept_errors_total"], "9");
   EXPECT_EQ(all[R"(ntp_nts_ke_handshakes_total{outcome="ok"})"], "100");
   EXPECT_EQ(all[R"(ntp_nts_ke_handshakes_total{outcome="evicted"})"], "116");
+  EXPECT_EQ(all[R"(ntp_nts_ke_keys_total{aead="AES-SIV-CMAC-256"})"], "50");
+  EXPECT_EQ(all[R"(ntp_nts_ke_keys_total{aead="AES-128-GCM-SIV/chrony-4.4"})"], "52");
   EXPECT_EQ(all[R"(ntp_nts_ke_sandbox{part="files"})"], "1");
   EXPECT_EQ(all[R"(ntp_nts_ke_sandbox{part="memory"})"], "0");
   EXPECT_EQ(all["ntp_nts_certificate_loaded"], "1");

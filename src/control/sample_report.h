@@ -119,6 +119,7 @@ inline Report report_with_nts() {
   Report report = report_with_a_source();
   KeView ke{.up = true, .restarts = 2, .keys = "of this server's own"};
   for (std::size_t i = 0; i < kKeOutcomes; ++i) ke.counters.outcomes[i] = 100 + i;
+  for (std::size_t i = 0; i < kKeAeads; ++i) ke.counters.aeads[i] = 50 + i;
   ke.counters.accepted = 5000;
   ke.counters.accept_errors = 9;
   ke.counters.open = 33;

@@ -263,6 +263,10 @@ Json nts_part(const Report& report) {
   for (std::size_t i = 0; i < kKeOutcomes; ++i) {
     outcomes[std::string(kKeOutcomeNames[i])] = ke.counters.outcomes[i];
   }
+  Json& aeads = part["aeads"] = Json::object();
+  for (std::size_t i = 0; i < kKeAeads; ++i) {
+    aeads[std::string(kKeAeadNames[i])] = ke.counters.aeads[i];
+  }
   return part;
 }
 

@@ -214,6 +214,8 @@ TEST(StatusJson, EveryFieldStandsInTheDocumentAndTheOtherWayRound) {
     documented.insert("nts.outcomes." + std::string(outcome));
   }
   ASSERT_EQ(documented.erase("nts.outcomes.OUTCOME"), 1u);
+  for (const auto aead : kKeAeadNames) documented.insert("nts.aeads." + std::string(aead));
+  ASSERT_EQ(documented.erase("nts.aeads.AEAD"), 1u);
   ASSERT_EQ(documented.erase("sources[].rejects.REASON"), 1u);
   ASSERT_EQ(documented.erase("sources[].nts.failures.REASON"), 1u);
   documented.insert("sources[].nts.failures.expired");

@@ -25,6 +25,7 @@ constexpr std::chrono::milliseconds kMoreThanGrace{500};
 
 void add(control::KeCounters& sum, const control::KeCounters& more) {
   for (std::size_t i = 0; i < sum.outcomes.size(); ++i) sum.outcomes[i] += more.outcomes[i];
+  for (std::size_t i = 0; i < sum.aeads.size(); ++i) sum.aeads[i] += more.aeads[i];
   sum.accepted += more.accepted;
   sum.accept_errors += more.accept_errors;
 }

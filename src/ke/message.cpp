@@ -35,6 +35,7 @@ void put(ByteWriter&, const Started&) {}
 void put(ByteWriter&, const Ended&) {}
 void put(ByteWriter& out, const Counted& m) {
   for (const std::uint64_t count : m.counters.outcomes) out.write(count);
+  for (const std::uint64_t count : m.counters.aeads) out.write(count);
   out.write(m.counters.accepted);
   out.write(m.counters.accept_errors);
   out.write(m.counters.open);
@@ -66,6 +67,7 @@ Message get_sealing_key(ByteReader& in) {
 Message get_counted(ByteReader& in) {
   Counted m;
   for (std::uint64_t& count : m.counters.outcomes) count = in.read<std::uint64_t>();
+  for (std::uint64_t& count : m.counters.aeads) count = in.read<std::uint64_t>();
   m.counters.accepted = in.read<std::uint64_t>();
   m.counters.accept_errors = in.read<std::uint64_t>();
   m.counters.open = in.read<std::uint64_t>();

@@ -8,6 +8,7 @@ namespace {
 control::KeCounters some_counters() {
   control::KeCounters counters{.accepted = 1ull << 60, .accept_errors = 3, .open = 17};
   for (std::size_t i = 0; i < counters.outcomes.size(); ++i) counters.outcomes[i] = i * i + 1;
+  for (std::size_t i = 0; i < counters.aeads.size(); ++i) counters.aeads[i] = (i + 1) << 40;
   return counters;
 }
 

@@ -300,6 +300,8 @@ bool Server::send(Id id, Connection& connection) {
 void Server::count(Connection& connection, KeOutcome outcome) {
   if (std::exchange(connection.counted, true)) return;
   ++counters_.outcomes[static_cast<std::size_t>(outcome)];
+  if (outcome != KeOutcome::ok) return;
+  ++counters_.aeads[static_cast<std::size_t>(connection.session->aead())];
 }
 
 void Server::end(Id id, KeOutcome outcome) {

@@ -103,6 +103,13 @@ KeOutcome Session::write_cookies() {
   return KeOutcome::ok;
 }
 
+control::KeAead Session::aead() const noexcept {
+  using control::KeAead;
+  const nts::KeAgreement& agreement = machine_.agreement();
+  if (agreement.aead == crypto::AeadId::aes_siv_cmac_256) return KeAead::siv_cmac_256;
+  return agreement.exported_as == agreement.aead ? KeAead::gcm_siv : KeAead::gcm_siv_of_chrony_4_4;
+}
+
 void Session::say(std::span<const std::byte> octets) { tls_.write(octets); }
 
 void Session::finish(control::KeOutcome outcome) {

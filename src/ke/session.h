@@ -37,6 +37,8 @@ class Session {
 
   // Once everything is decided: no octet of the client matters any more.
   std::optional<control::KeOutcome> outcome() const noexcept { return outcome_; }
+  // What the keys are for that were handed out, where the outcome is ok.
+  control::KeAead aead() const noexcept;
   // Changes whenever something was achieved; a client that drips octets achieves nothing.
   int progress() const noexcept { return tls_.progress(); }
 

@@ -6,6 +6,10 @@
 
 #include <cstdlib>
 
+// OpenSSL 3.0 (Debian 12) has neither: it is built without compressors there, and would look into
+// what we say is not there.
+#if OPENSSL_VERSION_NUMBER >= 0x30200000L
+
 extern "C" {
 
 // As if it had been built without compressors, which Debian 13's is not. TLS 1.3 knows no
@@ -36,3 +40,5 @@ int aesni_xts_avx512_eligible() { return 0; }
 [[noreturn]] void aesni_xts_256_encrypt_avx512() { std::abort(); }
 [[noreturn]] void aesni_xts_256_decrypt_avx512() { std::abort(); }
 }
+
+#endif

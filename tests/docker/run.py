@@ -22,13 +22,14 @@ import group_files  # noqa: E402
 import group_fresh  # noqa: E402
 import group_health  # noqa: E402
 import group_image  # noqa: E402
+import group_interop  # noqa: E402
 import group_readme  # noqa: E402
 import group_run  # noqa: E402
 import group_swarm  # noqa: E402
 from lab import Failure, Lab  # noqa: E402
 
 GROUPS = [module.group for module in
-          (group_files, group_image, group_run, group_readme, group_health, group_swarm, group_arm64, group_fresh)]
+          (group_files, group_image, group_run, group_interop, group_readme, group_health, group_swarm, group_arm64, group_fresh)]
 
 
 def run_check(lab, group, title, function):

@@ -1,5 +1,5 @@
 """NTS: Debian's clients get keys from our server, by certificates of `ntp-server ca init`."""
-import os, re, subprocess, tempfile
+import os, re, signal, subprocess, tempfile
 
 import clients
 import debian
@@ -106,11 +106,13 @@ def chrony_keeps_its_cookies(lab, package):
         ask, asking = chrony(package, "chronyc", "-h", control, "-n", "authdata")
         with daemon(command, environment) as said:
             until(lambda: count(server, "ntp_server_sent_packets_total") > 10, 20, said())
+            said.process.send_signal(signal.SIGSTOP)  # it would spend its cookies on nobody within half a second
             server.process.kill()
             server.process.wait()
             if "NTP_SERVER_NTS_COOKIE_SECRET_FILE" in settings:  # another machine with the same secret
                 settings = {**settings, "NTP_SERVER_CLOCK_STATE_DIRECTORY": "off"}
             server = serve(**settings)
+            said.process.send_signal(signal.SIGCONT)
             until(lambda: count(server, "ntp_server_sent_packets_total") > 10, 20, said())
             line = re.search(r"(?m)^\S+ +NTS +\d+ +\d+ +\d+ +\S+ +\d+ +(\d+) +(\d+)", run(ask, asking)[1])
             assert int(line[1]) == 0 and int(line[2]) > 0, line[0]
@@ -118,11 +120,11 @@ def chrony_keeps_its_cookies(lab, package):
         assert server.stop()[0] == 0
 
 
-def ntpd_rs(lab, package):
+def ntpd_rs(lab, package, name=NAME, root=None):
     config = tempfile.mktemp(suffix=".toml", dir="/run")
     with open(config, "w") as file:
         file.write(f'[observability]\nlog-level = "trace"\nobservation-path = "{config}.sock"\n'
-                   f'[[source]]\nmode = "nts"\naddress = "{NAME}"\ncertificate-authority = "{lab.authority.root}"\n'
+                   f'[[source]]\nmode = "nts"\naddress = "{name}"\ncertificate-authority = "{root or lab.authority.root}"\n'
                    "[synchronization]\nminimum-agreeing-sources = 1\n")
     return lab.foreign(package, "ntp-daemon", "-c", config), package.environment(LD_LIBRARY_PATH="", LD_PRELOAD=lab.no_clock)
 

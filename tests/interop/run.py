@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.path.join(HERE, "..", "..", "build"))
 CACHE = os.path.join(BUILD, "interop-cache")
 sys.path.insert(0, HERE)
-import clients, debian, monitors, nts, nts_upstreams, peers, service, soak, upstreams, world  # noqa: E402
+import clients, debian, monitors, nts, nts_aead, nts_upstreams, peers, service, soak, upstreams, world  # noqa: E402
 
 PROGRAMS = ["chrony", "chrony-trixie", "ntpsec", "ntpsec-ntpdig", "ntpsec-ntpdate", "openntpd", "ntpd-rs", "busybox", "systemd-timesyncd", "rdate", "toybox",
             "monitoring-plugins-basic", "prometheus-node-exporter", "zabbix-agent", "python3-ntplib", "libnet-ntp-perl", "nmap", "tshark", "systemd", "sslscan", "openssl"]
@@ -157,7 +157,7 @@ def main():
     lab.build_network()
     monitors.check_of_delays(lab)  # alone: chronyd takes the waits of a busy machine for those of the path
     lab.run_queue()
-    for part in (upstreams, soak, clients, nts, nts_upstreams, monitors, peers, service):
+    for part in (upstreams, soak, clients, nts, nts_upstreams, nts_aead, monitors, peers, service):
         part.checks(lab)
     lab.run_queue()
     lab.capture.stop()

@@ -246,6 +246,12 @@ KeOutcome outcome_for(const std::string& expected) {
   return KeOutcome::bad_request;
 }
 
+control::KeAead aead_for(const std::string& expected) {
+  using control::KeAead;
+  if (expected == "agreed-30") return KeAead::gcm_siv;
+  return expected == "agreed-30-as-15" ? KeAead::gcm_siv_of_chrony_4_4 : KeAead::siv_cmac_256;
+}
+
 TEST(KeCases, TheSameThroughTls) {
   const tls::testing::Files files;
   const tls::ServerContext context = files.context();
@@ -268,6 +274,7 @@ TEST(KeCases, TheSameThroughTls) {
     } else {
       EXPECT_EQ(session.outcome(), outcome_for(c.expected)) << c.id;
     }
+    if (c.expected.starts_with("agreed")) EXPECT_EQ(session.aead(), aead_for(c.expected)) << c.id;
   }
 }
 
