@@ -274,7 +274,9 @@ TEST(KeCases, TheSameThroughTls) {
     } else {
       EXPECT_EQ(session.outcome(), outcome_for(c.expected)) << c.id;
     }
-    if (c.expected.starts_with("agreed")) EXPECT_EQ(session.aead(), aead_for(c.expected)) << c.id;
+    if (c.expected.starts_with("agreed")) {
+      EXPECT_EQ(session.aead(), aead_for(c.expected)) << c.id;
+    }
   }
 }
 
