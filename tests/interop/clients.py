@@ -1,12 +1,11 @@
 """Debian's clients against our server: each must take the time that it is to take, and refuse what it is to refuse."""
-import json, os, re, tempfile, threading, urllib.request
+import json, os, re, tempfile, urllib.request
 from dataclasses import dataclass, field
 
 from world import daemon, no_clock, run, until
 
 AHEAD_S = 2.5  # the clock of the server "ahead", so that an offset cannot be right by doing nothing
 TOLERANCE_S = 0.1  # same machine, other work beside: half of a round trip at most
-ALONE = {}  # programs with one fixed socket or file: one at a time
 
 
 @dataclass
@@ -169,7 +168,7 @@ CLIENTS = [
     ("python3-ntplib", "python3-ntplib", ntplib, None, True),
     ("libnet-ntp-perl", "perl's Net::NTP", net_ntp, None, False),
 ]
-ONE_AT_A_TIME = {"ntpsec", "openntpd", "systemd-timesyncd"}
+ONE_AT_A_TIME = {"ntpsec", "openntpd", "systemd-timesyncd"}  # one fixed socket or file
 
 
 def takes(lab, how, package, address, offset, stratum):
@@ -197,7 +196,7 @@ def shows(lab, how, package, address):
 def checks(lab):
     for package, name, how, refusal, speaks_v6 in CLIENTS:
         def add(what, function, *arguments, package=package, name=name, how=how):
-            lock = ALONE.setdefault(package, threading.Lock()) if package in ONE_AT_A_TIME else None
+            lock = lab.lock(package) if package in ONE_AT_A_TIME else None
             lab.check(f"{name}: {what}", [package], lambda p: function(lab, how, p, *arguments), lock)
         add("takes the time over IPv4", takes, lab.synced.v4, 0, 3)
         if speaks_v6:
