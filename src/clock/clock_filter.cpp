@@ -61,17 +61,22 @@ double ClockFilter::typical_queueing() const noexcept {
   return median / (1.68 - std::sqrt(std::numbers::pi / 2 / static_cast<double>(path_.size())));
 }
 
+// The least rate that takes the source from one sample to the next, round trips being what they
+// are.
+double ClockFilter::least_rate(const Sample& from, const Sample& to) const noexcept {
+  const double elapsed_s = seconds(to.at - from.at);
+  const double grown = to.offset_s - from.offset_s - memory_.rate * elapsed_s;
+  const double paths = (std::fabs(from.delay_s) + std::fabs(to.delay_s)) / 2 +
+                       3 * (from.precision_s + to.precision_s);
+  return (std::fabs(grown) - paths) / elapsed_s;
+}
+
 // By how much the frequency is known to be off: that is what of the early samples no round trip
 // explains.
 double ClockFilter::proven_rate() const noexcept {
   double most = 0;
   for (std::size_t i = 1; i < early_count_; ++i) {
-    const Sample& from = early_[i - 1];
-    const double elapsed_s = seconds(early_[i].at - from.at);
-    const double grown = early_[i].offset_s - from.offset_s - memory_.rate * elapsed_s;
-    const double paths = (std::fabs(from.delay_s) + std::fabs(early_[i].delay_s)) / 2 +
-                         3 * (from.precision_s + early_[i].precision_s);
-    most = std::max(most, (std::fabs(grown) - paths) / elapsed_s);
+    most = std::max(most, least_rate(early_[i - 1], early_[i]));
   }
   return most;
 }
@@ -261,9 +266,12 @@ void ClockFilter::begin_again() noexcept {
 
 void ClockFilter::update(const Sample& sample) noexcept {
   if (!is_sane(sample) || (last_ && sample.at <= last_->at)) return;
-  // Who follows somebody else now may tell another time; of a few samples nobody could say which is
-  // which.
-  if (last_ && samples_ < kYoung && sample.stratum != last_->stratum) *this = ClockFilter(memory_);
+  // Who follows somebody else now may tell another time, and one who ran faster than any clock was
+  // stepped; of a few samples nobody could say which is which.
+  if (last_ && samples_ < kYoung &&
+      (sample.stratum != last_->stratum || least_rate(*last_, sample) > kFastest)) {
+    *this = ClockFilter(memory_);
+  }
   if (!last_) {
     first_ = sample.at;
     start(sample);

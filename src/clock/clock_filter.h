@@ -65,6 +65,7 @@ class ClockFilter {
     double hidden_s = 0;  // the part of it that the shortest itself is expected to be too long by
   };
 
+  double least_rate(const Sample& from, const Sample& to) const noexcept;
   double proven_rate() const noexcept;
   void start(const Sample& sample) noexcept;
   void begin_again() noexcept;

@@ -452,6 +452,23 @@ TEST(ClockFilter, AFewSamplesOfAnotherTimeAreForgottenWhenTheSourceFollowsSomebo
   }
 }
 
+// Seen where a server was stepped after its first answer: that was taken for a frequency of 0.6,
+// for good.
+TEST(ClockFilter, AStepBetweenTheFirstSamplesIsNoFrequency) {
+  for (const double interval_s : {0.01, 0.3, 0.7}) {
+    for (int before = 1; before <= 12; ++before) {
+      Source source{.offset_s = 0, .up_s = 50e-6, .down_s = 50e-6, .queueing_s = 10e-6};
+      ClockFilter filter;
+      for (int i = 0; i < before; ++i) filter.update(source.next(interval_s));
+      source.offset_s = 0.8;
+      for (int i = 0; i < 12; ++i) filter.update(source.next(interval_s));
+      EXPECT_NEAR(error_of(filter, source), 0, 100e-6) << interval_s << ' ' << before;
+      const double rate = filter.estimate(at_s(source.now_s)).rate;
+      EXPECT_NEAR(rate, source.rate, 2e-3) << interval_s << ' ' << before;
+    }
+  }
+}
+
 // Found under clknetsim: one reply seemed to come half a millisecond too soon.
 TEST(ClockFilter, OneImpossiblyShortRoundTripSpoilsNothing) {
   for (const int when : {0, 3, 500}) {

@@ -82,7 +82,8 @@ class Ours:
             until(condition, seconds, what)
         except AssertionError as error:
             clock, words = self.status()["clock"], [f"{s['address']} {s['verdict']}: {s['why']}" for s in self.status()["sources"]]
-            raise AssertionError("\n".join([str(error), f"{clock['state']}: {clock['why']}", *words, *self.server.lines[-20:]])) from None
+            numbers = [self.server.ctl(about)[1] for about in ("sources", "sourcestats")]
+            raise AssertionError("\n".join([str(error), f"{clock['state']}: {clock['why']}", *words, *numbers, *self.server.lines[-20:]])) from None
 
     def until_verdict(self, address, words, seconds=30):
         self.until(lambda: self.verdict(address)[0] in words, f"{words} about {address}", seconds)
