@@ -62,7 +62,7 @@ class Rate(unittest.TestCase):
                 loud = self.burst("127.0.0.2")
                 replies = loud.send(200)
                 self.assertTrue(100 <= len(replies) <= 110, len(replies))  # a second or a few have passed
-                self.assertEqual(self.dropped(server), 200 - len(replies))
+                until(lambda: self.dropped(server) == 200 - len(replies), 5, "as many dropped as went unanswered")
                 self.assertEqual(len(self.burst("127.0.0.3").send(50)), 50)
                 code, text = server.healthcheck()
                 self.assertEqual(code, 0, text)
@@ -83,9 +83,9 @@ class Rate(unittest.TestCase):
         replies = self.burst("127.0.0.2").send(300)
         self.assertTrue(100 <= len(replies) <= 200, len(replies))
         status = server.status()
-        self.assertGreater(status["rate"]["leaked"], 80)
         self.assertEqual(status["rate"]["limit"], 1)
-        self.assertEqual(server.metric("ntp_server_leaked_requests_total"), status["rate"]["leaked"])
+        # Counted at the end of a batch, when the reply may have been read already.
+        until(lambda: server.metric("ntp_server_leaked_requests_total") == server.status()["rate"]["leaked"] > 80, 5, "both tell of as many")
 
     def test_a_reload_changes_the_limit(self):
         server = self.server("limit = 1\nburst = 0\nleak = 1000")
@@ -104,7 +104,7 @@ class Rate(unittest.TestCase):
         for kiss in kisses:
             self.assertEqual((kiss.leap, kiss.mode, kiss.stratum, kiss.rec, kiss.xmt, kiss.reftime), (3, 4, 0, 0, 0, 0))
             self.assertEqual(len(kiss.octets), 48)
-        self.assertEqual(server.metric("ntp_server_kiss_packets_total"), len(kisses))
+        until(lambda: server.metric("ntp_server_kiss_packets_total") == len(kisses), 5, "as many kisses as came")
 
     def test_many_clients_behind_one_address_are_noticed_and_served(self):
         server = self.server("limit = 50\nburst = 50\nleak = 1000")
