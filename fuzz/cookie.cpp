@@ -49,7 +49,7 @@ void check(const Bytes& cookie, const nts::CookieKeys& by) {
   // Its successor says the same.
   Bytes next(cookie.size());
   crypto::RandomStream random({});
-  opened->sealer(by).seal(session, random, next);
+  nts::CookieSealer(opened->own_key().value_or(by.current_key())).seal(session, random, next);
   const auto again = by.open(next);
   NTP_CHECK(again && again->keys() == session);
   // Every octet of it is covered.

@@ -50,17 +50,15 @@ Bytes sealed(std::span<const std::byte> fields, std::span<const std::byte> insid
   return out;
 }
 
-void check_reply(const Bytes& request, const nts::NtsRequest& parsed,
-                 const nts::CookieKeys::Opened& opened) {
-  crypto::RandomStream random({});
-  nts::NtsReply reply;
-  if (!reply.prepare(parsed, opened, cookie_keys(), random)) return;
+void check_reply(const Bytes& request, const nts::NtsRequest& parsed, const nts::NtsReply& reply) {
+  const auto opened = cookie_keys().open(parsed.cookie);
+  NTP_CHECK(opened.has_value());
   Bytes out(reply.size());
   wire::encode_header({.mode = wire::Mode::server, .stratum = 1},
                       std::span(out).first<wire::kHeaderSize>());
-  reply.seal(out);
+  nts::NtsReply::seal(std::array{nts::NtsReply::Sealing{.reply = &reply, .out = out}});
   NTP_CHECK(out.size() <= request.size() && out.size() <= nts::kMaxReply);  // G1
-  const auto answer = nts::open_answer(out, parsed.unique_id, opened.keys());
+  const auto answer = nts::open_answer(out, parsed.unique_id, opened->keys());
   NTP_CHECK(answer && answer->cookies.size() == reply.cookies());
   NTP_CHECK(reply.cookies() >= 1 && reply.cookies() <= parsed.placeholders + 1);
   for (const auto& cookie : answer->cookies) NTP_CHECK(cookie_keys().open(cookie).has_value());
@@ -75,11 +73,13 @@ void check(const Bytes& request) {
   NTP_CHECK(fuzz::is_within(parsed->unique_id, all) && fuzz::is_within(parsed->cookie, all));
   NTP_CHECK(parsed->unique_id.size() >= nts::kMinUniqueId);
   NTP_CHECK(parsed->associated.size() < request.size());
-  const auto opened = nts::prove(*parsed, cookie_keys());
-  if (opened) return check_reply(request, *parsed, *opened);
-  if (opened.error() == nts::Refusal::malformed) return;
-  nts::NtsReply nak;
-  if (nak.prepare_nak(*parsed)) NTP_CHECK(nak.size() <= request.size());
+  crypto::RandomStream random({});
+  nts::NtsReply reply;
+  std::array exchange{nts::Exchange{.request = &*parsed, .reply = &reply}};
+  nts::NtsReply::prepare(exchange, cookie_keys(), random);
+  if (exchange[0].outcome == nts::Outcome::time) return check_reply(request, *parsed, reply);
+  NTP_CHECK(!reply.has_key());
+  if (exchange[0].outcome == nts::Outcome::nak) NTP_CHECK(reply.size() <= request.size());
 }
 
 }  // namespace

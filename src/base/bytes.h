@@ -4,9 +4,17 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 namespace ntp {
+
+// Into the first octets of `to`, which has the room. With the checks of the standard library on,
+// std::ranges::copy() goes octet by octet.
+inline void copy_octets(std::span<const std::byte> from, std::span<std::byte> to) noexcept {
+  const auto room = to.first(from.size());
+  if (!from.empty()) std::memcpy(room.data(), from.data(), from.size());
+}
 
 // Reads from the front of a packet. The first read past the end makes the reader fail for good:
 // it then yields zeros, so a whole group of fields can be read before ok() is asked once.

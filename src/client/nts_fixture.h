@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <vector>
 
 #include "client/association_fixture.h"
@@ -36,10 +37,11 @@ class NtsServer {
   std::vector<std::byte> answer(std::span<const std::byte> question, wire::Header header) {
     const auto packet = wire::parse_packet(question);
     const auto request = nts::parse_nts_request(question, *packet);
-    const auto opened = nts::prove(*request, cookies_);
-    if (!opened) return nak(question);
     nts::NtsReply reply;
-    EXPECT_TRUE(reply.prepare(*request, *opened, cookies_, random_));
+    std::array exchange{nts::Exchange{.request = &*request, .reply = &reply}};
+    nts::NtsReply::prepare(exchange, cookies_, random_);
+    if (exchange[0].outcome == nts::Outcome::nak) return nak(question);
+    EXPECT_EQ(exchange[0].outcome, nts::Outcome::time);
     return sealed(reply, header);
   }
   std::vector<std::byte> nak(std::span<const std::byte> question) {
@@ -62,7 +64,7 @@ class NtsServer {
   static std::vector<std::byte> sealed(const nts::NtsReply& reply, const wire::Header& header) {
     std::vector<std::byte> bytes(reply.size());
     encode_header(header, std::span(bytes).first<wire::kHeaderSize>());
-    reply.seal(bytes);
+    nts::NtsReply::seal(std::array{nts::NtsReply::Sealing{.reply = &reply, .out = bytes}});
     return bytes;
   }
 

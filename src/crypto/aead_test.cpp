@@ -156,6 +156,79 @@ TEST(AesSiv, BothMeansGiveTheSameForRandomKeysAndSizes) {
   }
 }
 
+// Any number of jobs with keys of their own, by the processor and by the library among one another,
+// each of any size: as if each were alone. What is wrong with one is nothing to the others.
+TEST(Aead, ManyJobsAtOnceAreDoneLikeEachAlone) {
+  NoiseSource noise(20'260'001);
+  const auto random = [&](std::size_t size) {
+    Bytes bytes(size);
+    for (auto& octet : bytes) octet = static_cast<std::byte>(noise.next());
+    return bytes;
+  };
+  struct Parts {
+    Bytes key, nonce, associated, plaintext, expected, sealed, opened;
+    bool spoilt = false;
+  };
+  for (int round = 0; round < 2'000; ++round) {
+    std::vector<Parts> parts(noise.next() % 21);
+    std::vector<std::optional<Aead>> by(parts.size()), by_library(parts.size());
+    std::vector<Aead::Order> orders, of_library;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      parts[i].key = random(32);
+      const bool odd = round % 3 == 0 && noise.next() % 4 == 0;
+      (odd ? of_library : orders).push_back({AeadId::aes_siv_cmac_256, parts[i].key, &by[i]});
+    }
+    Aead::make(orders);
+    Aead::make(of_library, Aead::Means::library);
+    std::vector<AeadJob> jobs;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      Parts& p = parts[i];
+      p.nonce = random(1 + noise.next() % (round % 2 == 0 ? 16 : 40));
+      p.associated = random(noise.next() % 300);
+      p.plaintext = random(noise.next() % 3 == 0 ? 0 : noise.next() % 130);
+      by_library[i] = Aead::make(AeadId::aes_siv_cmac_256, p.key, Aead::Means::library);
+      p.expected = sealed(*by_library[i], p.nonce, p.associated, p.plaintext);
+      p.sealed.resize(p.expected.size());
+      jobs.push_back({.by = &*by[i],
+                      .nonce = p.nonce,
+                      .associated = p.associated,
+                      .in = p.plaintext,
+                      .out = p.sealed});
+    }
+    Aead::seal(jobs);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      Parts& p = parts[i];
+      ASSERT_EQ(to_hex(p.sealed), to_hex(p.expected)) << round << ", " << i;
+      p.opened.assign(p.plaintext.size(), std::byte{0xaa});
+      p.spoilt = noise.next() % 4 == 0;
+      if (p.spoilt) p.sealed[noise.next() % p.sealed.size()] ^= std::byte{0x10};
+      jobs[i].in = p.sealed;
+      jobs[i].out = p.opened;
+    }
+    Aead::open(jobs);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const Parts& p = parts[i];
+      ASSERT_EQ(jobs[i].good, !p.spoilt) << round << ", " << i;
+      ASSERT_EQ(p.opened, p.spoilt ? Bytes(p.plaintext.size()) : p.plaintext) << round << ", " << i;
+    }
+  }
+}
+
+TEST(Aead, AJobOfAnImpossibleSizeFailsAlone) {
+  const auto aead = Aead::make(AeadId::aes_siv_cmac_256, counted(32, 5));
+  const Bytes nonce = counted(16, 1);
+  const Bytes good = sealed(*aead, nonce, {}, {});
+  std::array jobs{AeadJob{.by = &*aead, .nonce = nonce, .in = good},
+                  AeadJob{.by = &*aead, .nonce = nonce, .in = std::span(good).first(15)},
+                  AeadJob{.by = &*aead, .in = good},
+                  AeadJob{.by = &*aead, .nonce = nonce, .in = good}};
+  Aead::open(jobs);
+  EXPECT_TRUE(jobs[0].good);
+  EXPECT_FALSE(jobs[1].good) << "shorter than a tag";
+  EXPECT_FALSE(jobs[2].good) << "no nonce";
+  EXPECT_TRUE(jobs[3].good);
+}
+
 TEST(Aead, AChangedBitAnywhereIsSeenAndNothingIsRevealed) {
   for (const AeadId id : {AeadId::aes_siv_cmac_256, AeadId::aes_128_gcm_siv}) {
     if (!is_supported(id)) continue;

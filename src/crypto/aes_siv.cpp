@@ -1,16 +1,21 @@
 #include "crypto/aes_siv.h"
 
 #include "base/check.h"
+#include "base/few.h"
 
 #if defined(__x86_64__)
 
+#include <smmintrin.h>
 #include <wmmintrin.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
+#include "crypto/aead.h"
+
 // Every function that works on blocks is compiled for them; none is called elsewhere.
-#define NTP_AES __attribute__((target("aes,sse2")))
+#define NTP_AES __attribute__((target("aes,sse4.1")))
 #define NTP_AES_INLINE NTP_AES __attribute__((always_inline)) inline
 // Blocks that a loop counts through stay in registers only where there is no loop.
 #if defined(__clang__)
@@ -24,9 +29,12 @@ namespace {
 
 using Block = __m128i;
 using Octets = std::span<const std::byte>;
+using RoundKey = SivSchedule::Block;
 constexpr std::size_t kBlock = 16;
-constexpr int kRounds = 10;
-constexpr int kLanes = 4;  // of the counter mode: as many as keep the AES unit busy
+constexpr std::size_t kRounds = 10;
+constexpr std::size_t kLanes = 8;         // as many chains as keep the AES unit busy
+constexpr std::size_t kCounterLanes = 4;  // likewise; its blocks do not wait for each other
+constexpr std::size_t kJobs = 8;          // whose chains are computed together
 
 NTP_AES_INLINE Block load(const void* from) {
   return _mm_loadu_si128(static_cast<const Block*>(from));
@@ -35,82 +43,174 @@ NTP_AES_INLINE void store(void* to, Block block) {
   _mm_storeu_si128(static_cast<Block*>(to), block);
 }
 
-struct RoundKeys {
-  Block of[kRounds + 1];
-};
-
-NTP_AES_INLINE RoundKeys load_keys(const std::array<SivSchedule::Block, kRounds + 1>& from) {
-  RoundKeys keys;
-  NTP_UNROLL
-  for (int i = 0; i <= kRounds; ++i) keys.of[i] = load(&from[static_cast<std::size_t>(i)]);
-  return keys;
+NTP_AES_INLINE Block round_key(const RoundKey* keys, std::size_t round) {
+  return _mm_load_si128(reinterpret_cast<const Block*>(keys + round));
 }
 
-// As many blocks at a time as there are: the instructions of one wait for each other.
-template <int kCount>
-NTP_AES_INLINE void encrypt(const RoundKeys& keys, Block (&blocks)[kCount]) {
-  NTP_UNROLL
-  for (int i = 0; i < kCount; ++i) blocks[i] = _mm_xor_si128(blocks[i], keys.of[0]);
-  NTP_UNROLL
-  for (int round = 1; round < kRounds; ++round) {
-    NTP_UNROLL
-    for (int i = 0; i < kCount; ++i) blocks[i] = _mm_aesenc_si128(blocks[i], keys.of[round]);
+template <typename T>
+NTP_AES_INLINE std::uint64_t word(const std::byte* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+// Under 16 octets, then zeros: by two words that overlap.
+NTP_AES __attribute__((noinline)) Block load_some(Octets from) {
+  const std::byte* const at = from.data();
+  const std::size_t size = from.size();
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  if (size >= 8) {
+    low = word<std::uint64_t>(at);
+    if (size > 8) high = word<std::uint64_t>(at + size - 8) >> (8 * (16 - size));
+  } else if (size >= 4) {
+    low = word<std::uint32_t>(at) | word<std::uint32_t>(at + size - 4) << (8 * (size - 4));
+  } else if (size > 0) {
+    low = word<std::uint8_t>(at) | word<std::uint8_t>(at + size / 2) << (8 * (size / 2)) |
+          word<std::uint8_t>(at + size - 1) << (8 * (size - 1));
   }
-  NTP_UNROLL
-  for (int i = 0; i < kCount; ++i) blocks[i] = _mm_aesenclast_si128(blocks[i], keys.of[kRounds]);
+  return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
 }
 
-NTP_AES_INLINE Block encrypt(const RoundKeys& keys, Block block) {
-  Block one[1] = {block};
-  encrypt(keys, one);
-  return one[0];
+// The octets of a block, each `places` later or earlier; zeros take their place.
+alignas(kBlock) constexpr std::uint8_t kPlaces[3 * kBlock] = {
+    128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128,
+    0,   1,   2,   3,   4,   5,   6,   7,   8,   9,   10,  11,  12,  13,  14,  15,
+    128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128};
+NTP_AES_INLINE Block later(Block block, std::size_t places) {
+  return _mm_shuffle_epi8(block, load(kPlaces + kBlock - places));
+}
+NTP_AES_INLINE Block earlier(Block block, std::size_t places) {
+  return _mm_shuffle_epi8(block, load(kPlaces + kBlock + places));
 }
 
-// FIPS 197 section 5.2 of two keys at a time.
-template <int kConstant>
-NTP_AES_INLINE Block next_key(Block key) {
-  const Block turned = _mm_shuffle_epi32(_mm_aeskeygenassist_si128(key, kConstant), 0xff);
-  key = _mm_xor_si128(key, _mm_slli_si128(key, 4));
-  key = _mm_xor_si128(key, _mm_slli_si128(key, 8));
-  return _mm_xor_si128(key, turned);
-}
-
-template <int kConstant>
-NTP_AES_INLINE void expand(RoundKeys& a, RoundKeys& b, int round) {
-  a.of[round] = next_key<kConstant>(a.of[round - 1]);
-  b.of[round] = next_key<kConstant>(b.of[round - 1]);
-}
-
-NTP_AES_INLINE void expand_keys(RoundKeys& a, RoundKeys& b) {
-  expand<0x01>(a, b, 1);
-  expand<0x02>(a, b, 2);
-  expand<0x04>(a, b, 3);
-  expand<0x08>(a, b, 4);
-  expand<0x10>(a, b, 5);
-  expand<0x20>(a, b, 6);
-  expand<0x40>(a, b, 7);
-  expand<0x80>(a, b, 8);
-  expand<0x1b>(a, b, 9);
-  expand<0x36>(a, b, 10);
-}
+// The one bit that follows a message which ends at this octet of its block.
+NTP_AES_INLINE Block end_mark(std::size_t at) { return later(_mm_cvtsi32_si128(0x80), at); }
 
 // RFC 5297 section 2.3: times x, the first octet being the most significant.
 NTP_AES_INLINE Block dbl(Block block) {
-  std::uint64_t words[2];
-  store(words, block);
-  const std::uint64_t high = __builtin_bswap64(words[0]);
-  const std::uint64_t low = __builtin_bswap64(words[1]);
-  words[0] = __builtin_bswap64(high << 1 | low >> 63);
-  words[1] = __builtin_bswap64(low << 1 ^ ((0 - (high >> 63)) & 0x87));
-  return load(words);
+  const Block reversed = _mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const Block number = _mm_shuffle_epi8(block, reversed);
+  // Of each half its highest bit, all over the other half.
+  const Block carries = _mm_shuffle_epi32(_mm_srai_epi32(number, 31), _MM_SHUFFLE(1, 1, 3, 3));
+  const Block twice = _mm_xor_si128(_mm_add_epi64(number, number),
+                                    _mm_and_si128(carries, _mm_set_epi32(0, 1, 0, 0x87)));
+  return _mm_shuffle_epi8(twice, reversed);
 }
 
-// Under 16 octets, then a one and zeros.
-NTP_AES_INLINE Block padded(Octets rest) {
-  alignas(kBlock) std::uint8_t block[kBlock] = {};
-  if (!rest.empty()) std::memcpy(block, rest.data(), rest.size());
-  block[rest.size()] = 0x80;
-  return load(block);
+// One key of FIPS 197 section 5.2 after the other. SubWord is the last round of a block whose four
+// words are the same one.
+NTP_AES_INLINE Block next_key(Block key, Block constant) {
+  const Block turned = _mm_shuffle_epi8(key, _mm_set1_epi32(0x0c0f0e0d));
+  const Block added = _mm_aesenclast_si128(turned, constant);
+  key = _mm_xor_si128(key, _mm_slli_si128(key, 4));
+  key = _mm_xor_si128(key, _mm_slli_si128(key, 8));
+  return _mm_xor_si128(key, added);
+}
+
+NTP_AES_INLINE void expand(const SivKey& a, const SivKey& b) {
+  constexpr int kConstants[kRounds] = {0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36};
+  std::array<RoundKey, kRounds + 1>* const to[] = {&a.schedule->mac, &a.schedule->ctr,
+                                                   &b.schedule->mac, &b.schedule->ctr};
+  Block keys[] = {load(a.key), load(a.key + kBlock), load(b.key), load(b.key + kBlock)};
+  for (std::size_t round = 0; round <= kRounds; ++round) {
+    NTP_UNROLL
+    for (std::size_t i = 0; i < 4; ++i) store(&(*to[i])[round], keys[i]);
+    if (round == kRounds) break;
+    NTP_UNROLL
+    for (Block& key : keys) key = next_key(key, _mm_set1_epi32(kConstants[round]));
+  }
+}
+
+// CBC-MAC over whole blocks, and then over one more that stands elsewhere.
+struct Chain {
+  const RoundKey* keys;
+  Block state;
+  const std::byte* from;
+  std::size_t blocks;
+  const Block* last;
+
+  NTP_AES_INLINE bool is_over() {
+    if (blocks > 0) return false;
+    if (last == nullptr) return true;
+    from = reinterpret_cast<const std::byte*>(last);
+    blocks = 1;
+    last = nullptr;
+    return false;
+  }
+};
+
+// So many blocks of each of so many chains, each round of all before the next of any. Where there
+// are fewer chains than that, the first is computed more than once: it takes no longer.
+template <std::size_t kWidth>
+NTP_AES_INLINE void advance(std::span<Chain* const> chains, std::size_t blocks) {
+  NTP_UNINITIALIZED Block states[kWidth];
+  NTP_UNINITIALIZED const RoundKey* keys[kWidth];
+  NTP_UNINITIALIZED const std::byte* from[kWidth];
+  NTP_UNROLL
+  for (std::size_t i = 0; i < kWidth; ++i) {
+    const Chain& chain = *chains[i < chains.size() ? i : 0];
+    states[i] = chain.state;
+    keys[i] = chain.keys;
+    from[i] = chain.from;
+  }
+  for (std::size_t at = 0; at < blocks * kBlock; at += kBlock) {
+    // Or all round keys are copied to the stack first, which nobody wants there.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    NTP_UNROLL
+    for (std::size_t i = 0; i < kWidth; ++i) {
+      states[i] =
+          _mm_xor_si128(_mm_xor_si128(states[i], load(from[i] + at)), round_key(keys[i], 0));
+    }
+    NTP_UNROLL
+    for (std::size_t round = 1; round < kRounds; ++round) {
+      NTP_UNROLL
+      for (std::size_t i = 0; i < kWidth; ++i) {
+        states[i] = _mm_aesenc_si128(states[i], round_key(keys[i], round));
+      }
+    }
+    NTP_UNROLL
+    for (std::size_t i = 0; i < kWidth; ++i) {
+      states[i] = _mm_aesenclast_si128(states[i], round_key(keys[i], kRounds));
+    }
+  }
+  NTP_UNROLL
+  for (std::size_t i = 0; i < kWidth; ++i) {
+    if (i >= chains.size()) break;
+    chains[i]->state = states[i];
+    chains[i]->from += blocks * kBlock;
+    chains[i]->blocks -= blocks;
+  }
+}
+
+// All of them to their ends, side by side; whenever one is over the next takes its lane.
+NTP_AES void run(std::span<Chain> chains) {
+  NTP_UNINITIALIZED Chain* lanes[kLanes];
+  std::size_t taken = 0;
+  auto next = chains.begin();
+  for (;;) {
+    for (; taken < kLanes && next != chains.end(); ++next) {
+      if (!next->is_over()) lanes[taken++] = &*next;
+    }
+    if (taken == 0) return;
+    std::size_t blocks = lanes[0]->blocks;
+    for (std::size_t i = 1; i < taken; ++i) blocks = std::min(blocks, lanes[i]->blocks);
+    const std::span<Chain* const> under_way(lanes, taken);
+    if (taken <= 2) {
+      advance<2>(under_way, blocks);
+    } else if (taken <= 4) {
+      advance<4>(under_way, blocks);
+    } else {
+      advance<8>(under_way, blocks);
+    }
+    for (std::size_t i = 0; i < taken;) {
+      if (lanes[i]->is_over()) {
+        lanes[i] = lanes[--taken];
+      } else {
+        ++i;
+      }
+    }
+  }
 }
 
 // How many blocks stand before the last one, which is whole or cut, and may be empty only alone.
@@ -119,93 +219,106 @@ NTP_AES_INLINE std::size_t before_last(std::size_t size) {
 }
 
 // What CMAC (RFC 4493) encrypts last, but for the chain so far.
-NTP_AES_INLINE Block last_block(const SivSchedule& schedule, Octets message) {
-  const Octets last = message.subspan(before_last(message.size()) * kBlock);
-  if (last.size() == kBlock) return _mm_xor_si128(load(last.data()), load(&schedule.whole));
-  return _mm_xor_si128(padded(last), load(&schedule.cut));
+NTP_AES_INLINE Block last_block(const SivSchedule& by, Octets message) {
+  const std::byte* const end = message.data() + message.size();
+  const std::size_t size = message.size() - before_last(message.size()) * kBlock;
+  if (size == kBlock) return _mm_xor_si128(load(end - kBlock), load(&by.whole));
+  const Block rest =
+      message.size() < kBlock ? load_some(message) : earlier(load(end - kBlock), kBlock - size);
+  return _mm_xor_si128(_mm_or_si128(rest, end_mark(size)), load(&by.cut));
 }
 
-NTP_AES_INLINE Block chain(const RoundKeys& keys, Block state, const std::byte* from,
-                           std::size_t blocks) {
-  for (std::size_t i = 0; i < blocks; ++i) {
-    state = encrypt(keys, _mm_xor_si128(state, load(from + i * kBlock)));
-  }
-  return state;
+// How many blocks of a plaintext are chained before anything else is known.
+NTP_AES_INLINE std::size_t blocks_ahead(Octets plaintext) {
+  return plaintext.size() < kBlock ? 0 : (plaintext.size() - kBlock) / kBlock;
 }
 
-// S2V (RFC 5297 section 2.4) of the associated data, the nonce and the plaintext. The blocks of the
-// first and those of the third that do not depend on it go side by side.
-NTP_AES_INLINE Block s2v(const SivSchedule& schedule, Octets nonce, Octets associated,
-                         Octets plaintext) {
-  const RoundKeys keys = load_keys(schedule.mac);
-  const std::size_t of_associated = before_last(associated.size());
-  const std::size_t of_plaintext =
-      plaintext.size() < kBlock ? 0 : (plaintext.size() - kBlock) / kBlock;
-  const std::size_t both = std::min(of_associated, of_plaintext);
-  Block two[2] = {_mm_setzero_si128(), _mm_setzero_si128()};
-  for (std::size_t i = 0; i < both; ++i) {
-    two[0] = _mm_xor_si128(two[0], load(associated.data() + i * kBlock));
-    two[1] = _mm_xor_si128(two[1], load(plaintext.data() + i * kBlock));
-    encrypt(keys, two);
-  }
-  Block v = chain(keys, two[1], plaintext.data() + both * kBlock, of_plaintext - both);
-  Block ends[2] = {chain(keys, two[0], associated.data() + both * kBlock, of_associated - both),
-                   chain(keys, _mm_setzero_si128(), nonce.data(), before_last(nonce.size()))};
-  ends[0] = _mm_xor_si128(ends[0], last_block(schedule, associated));
-  ends[1] = _mm_xor_si128(ends[1], last_block(schedule, nonce));
-  encrypt(keys, ends);
-  const Block d = _mm_xor_si128(dbl(_mm_xor_si128(load(&schedule.start), ends[0])), ends[1]);
-
+// The end of S2V (RFC 5297 section 2.4): the last 16 to 31 octets, of which the last 16 have d
+// added to them, or all of what is shorter. The number of blocks.
+NTP_AES_INLINE std::size_t finish(const SivSchedule& by, Octets plaintext, Block d,
+                                  Block (&blocks)[2]) {
   if (plaintext.size() < kBlock) {
-    const Block t = _mm_xor_si128(dbl(d), padded(plaintext));
-    return encrypt(keys, _mm_xor_si128(t, load(&schedule.whole)));
+    const Block rest = _mm_or_si128(load_some(plaintext), end_mark(plaintext.size()));
+    blocks[0] = _mm_xor_si128(_mm_xor_si128(dbl(d), rest), load(&by.whole));
+    return 1;
   }
-  // The last 16 to 31 octets, of which the last 16 have d added to them.
-  const Octets rest = plaintext.subspan(of_plaintext * kBlock);
-  alignas(kBlock) std::byte tail[2 * kBlock] = {};
-  std::memcpy(tail, rest.data(), rest.size());
-  std::byte* const end = tail + rest.size() - kBlock;
-  store(end, _mm_xor_si128(load(end), d));
-  v = _mm_xor_si128(v, load(tail));
-  if (rest.size() == kBlock) return encrypt(keys, _mm_xor_si128(v, load(&schedule.whole)));
-  v = encrypt(keys, v);
-  tail[rest.size()] = std::byte{0x80};
-  v = _mm_xor_si128(v, _mm_xor_si128(load(tail + kBlock), load(&schedule.cut)));
-  return encrypt(keys, v);
+  const Octets rest = plaintext.subspan(blocks_ahead(plaintext) * kBlock);
+  const std::size_t more = rest.size() - kBlock;
+  blocks[0] = _mm_xor_si128(load(rest.data()), later(d, more));
+  if (more == 0) {
+    blocks[0] = _mm_xor_si128(blocks[0], load(&by.whole));
+    return 1;
+  }
+  const Block end = earlier(_mm_xor_si128(load(rest.data() + more), d), kBlock - more);
+  blocks[1] = _mm_xor_si128(_mm_or_si128(end, end_mark(more)), load(&by.cut));
+  return 2;
+}
+
+// S2V of the associated data, the nonce and the plaintext of up to kJobs jobs. First all chains
+// that wait for nothing, the longest ones first; then what depends on all three.
+NTP_AES void s2v(std::span<const AeadJob> jobs, bool is_sealed, Block* tags) {
+  const auto plaintext = [&](const AeadJob& job) { return is_sealed ? Octets(job.out) : job.in; };
+  const std::size_t count = jobs.size();
+  NTP_UNINITIALIZED Chain chains[3 * kJobs];
+  NTP_UNINITIALIZED Block ends[kJobs][2];
+  for (std::size_t i = 0; i < count; ++i) {
+    const AeadJob& job = jobs[i];
+    const RoundKey* const keys = job.by->siv().mac.data();
+    const Block zero = _mm_setzero_si128();
+    ends[i][0] = last_block(job.by->siv(), job.associated);
+    ends[i][1] = last_block(job.by->siv(), job.nonce);
+    chains[i] = {keys, zero, job.associated.data(), before_last(job.associated.size()),
+                 &ends[i][0]};
+    chains[count + i] = {keys, zero, plaintext(job).data(), blocks_ahead(plaintext(job)), nullptr};
+    chains[2 * count + i] = {keys, zero, job.nonce.data(), before_last(job.nonce.size()),
+                             &ends[i][1]};
+  }
+  run(std::span(chains).first(3 * count));
+  for (std::size_t i = 0; i < count; ++i) {
+    const AeadJob& job = jobs[i];
+    const Block first = dbl(_mm_xor_si128(load(&job.by->siv().start), chains[i].state));
+    const Block d = _mm_xor_si128(first, chains[2 * count + i].state);
+    Chain& chain = chains[count + i];
+    chain.blocks = finish(job.by->siv(), plaintext(job), d, ends[i]);
+    chain.from = reinterpret_cast<const std::byte*>(ends[i]);
+  }
+  run(std::span(chains).subspan(count, count));
+  for (std::size_t i = 0; i < count; ++i) tags[i] = chains[count + i].state;
 }
 
 // RFC 5297 section 2.5. Two bits of the counter are cleared, so that 32 of it never overflow.
-NTP_AES_INLINE void crypt(const SivSchedule& schedule, Block v, Octets from, std::byte* to) {
-  const RoundKeys keys = load_keys(schedule.ctr);
-  alignas(kBlock) std::uint8_t counter[kBlock];
-  store(counter, v);
-  counter[8] &= 0x7f;
-  counter[12] &= 0x7f;
-  std::uint32_t number = 0;
-  std::memcpy(&number, counter + 12, sizeof number);
-  number = __builtin_bswap32(number);
-  const Block fixed = load(counter);
+NTP_AES void crypt(const SivSchedule& by, Block tag, Octets from, std::byte* to) {
+  const RoundKey* const keys = by.ctr.data();
+  const Block first = _mm_and_si128(
+      tag, _mm_set_epi32(static_cast<int>(0xffffff7f), static_cast<int>(0xffffff7f), -1, -1));
+  auto number = __builtin_bswap32(static_cast<std::uint32_t>(_mm_extract_epi32(first, 3)));
   for (std::size_t at = 0; at < from.size();) {
-    Block lanes[kLanes];
+    NTP_UNINITIALIZED Block lanes[kCounterLanes];
     NTP_UNROLL
     for (Block& lane : lanes) {
-      const auto low = static_cast<int>(__builtin_bswap32(number++));
-      // The fourth word of the counter is this block's.
-      lane = _mm_unpacklo_epi64(
-          fixed, _mm_unpacklo_epi32(_mm_srli_si128(fixed, 8), _mm_cvtsi32_si128(low)));
+      lane =
+          _mm_xor_si128(_mm_insert_epi32(first, static_cast<int>(__builtin_bswap32(number++)), 3),
+                        round_key(keys, 0));
     }
-    encrypt(keys, lanes);
+    NTP_UNROLL
+    for (std::size_t round = 1; round < kRounds; ++round) {
+      const Block of_all = round_key(keys, round);
+      NTP_UNROLL
+      for (Block& lane : lanes) lane = _mm_aesenc_si128(lane, of_all);
+    }
+    NTP_UNROLL
+    for (Block& lane : lanes) {
+      lane = _mm_aesenclast_si128(lane, round_key(keys, kRounds));
+    }
     for (const Block lane : lanes) {
-      if (at >= from.size()) break;
-      const std::size_t size = std::min(kBlock, from.size() - at);
-      if (size == kBlock) {
+      if (at + kBlock <= from.size()) {
         store(to + at, _mm_xor_si128(lane, load(from.data() + at)));
-      } else {
-        alignas(kBlock) std::byte stream[kBlock];
-        store(stream, lane);
-        for (std::size_t i = 0; i < size; ++i) to[at + i] = from[at + i] ^ stream[i];
+        at += kBlock;
+      } else if (at < from.size()) {
+        NTP_UNINITIALIZED std::byte rest[kBlock];
+        store(rest, _mm_xor_si128(lane, load_some(from.subspan(at))));
+        for (const std::byte* octet = rest; at < from.size(); ++at) to[at] = *octet++;
       }
-      at += size;
     }
   }
 }
@@ -213,42 +326,65 @@ NTP_AES_INLINE void crypt(const SivSchedule& schedule, Block v, Octets from, std
 }  // namespace
 
 bool has_aes_instructions() noexcept {
-  static const bool has = __builtin_cpu_supports("aes") != 0;
+  static const bool has =
+      __builtin_cpu_supports("aes") != 0 && __builtin_cpu_supports("sse4.1") != 0;
   return has;
 }
 
-NTP_AES void siv_set_key(SivSchedule& schedule, std::span<const std::byte, 32> key) noexcept {
-  RoundKeys mac;
-  RoundKeys ctr;
-  mac.of[0] = load(key.data());
-  ctr.of[0] = load(key.data() + kBlock);
-  expand_keys(mac, ctr);
-  NTP_UNROLL
-  for (int i = 0; i <= kRounds; ++i) {
-    store(&schedule.mac[static_cast<std::size_t>(i)], mac.of[i]);
-    store(&schedule.ctr[static_cast<std::size_t>(i)], ctr.of[i]);
+NTP_AES void siv_set_keys(std::span<const SivKey> keys) noexcept {
+  for (std::size_t at = 0; at < keys.size(); at += kJobs) {
+    const auto some = keys.subspan(at, std::min(kJobs, keys.size() - at));
+    for (std::size_t i = 0; i < some.size(); i += 2) {
+      expand(some[i], some[std::min(i + 1, some.size() - 1)]);
+    }
+    const Block zero = _mm_setzero_si128();
+    NTP_UNINITIALIZED Chain chains[kJobs];
+    const auto all = std::span(chains).first(some.size());
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      chains[i] = {some[i].schedule->mac.data(), zero, reinterpret_cast<const std::byte*>(&zero), 1,
+                   nullptr};
+    }
+    run(all);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      SivSchedule& schedule = *some[i].schedule;
+      const Block whole = dbl(chains[i].state);
+      store(&schedule.whole, whole);
+      store(&schedule.cut, dbl(whole));
+      chains[i] = {schedule.mac.data(), zero, reinterpret_cast<const std::byte*>(&schedule.whole),
+                   1, nullptr};
+    }
+    run(all);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      store(&some[i].schedule->start, dbl(chains[i].state));
+    }
   }
-  const Block whole = dbl(encrypt(mac, _mm_setzero_si128()));
-  store(&schedule.whole, whole);
-  store(&schedule.cut, dbl(whole));
-  store(&schedule.start, dbl(encrypt(mac, whole)));
 }
 
-NTP_AES void siv_seal(const SivSchedule& schedule, std::span<const std::byte> nonce,
-                      std::span<const std::byte> associated, std::span<const std::byte> plaintext,
-                      std::span<std::byte> out) noexcept {
-  const Block v = s2v(schedule, nonce, associated, plaintext);
-  store(out.data(), v);
-  crypt(schedule, v, plaintext, out.data() + kBlock);
+NTP_AES void siv_seal(std::span<const AeadJob> jobs) noexcept {
+  for (std::size_t at = 0; at < jobs.size(); at += kJobs) {
+    const auto some = jobs.subspan(at, std::min(kJobs, jobs.size() - at));
+    NTP_UNINITIALIZED Block tags[kJobs];
+    s2v(some, false, tags);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      store(some[i].out.data(), tags[i]);
+      crypt(some[i].by->siv(), tags[i], some[i].in, some[i].out.data() + kBlock);
+    }
+  }
 }
 
-NTP_AES bool siv_open(const SivSchedule& schedule, std::span<const std::byte> nonce,
-                      std::span<const std::byte> associated, std::span<const std::byte> sealed,
-                      std::span<std::byte> out) noexcept {
-  const Block v = load(sealed.data());
-  crypt(schedule, v, sealed.subspan(kBlock), out.data());
-  const Block own = s2v(schedule, nonce, associated, out);
-  return _mm_movemask_epi8(_mm_cmpeq_epi8(own, v)) == 0xffff;
+NTP_AES void siv_open(std::span<AeadJob> jobs) noexcept {
+  for (std::size_t at = 0; at < jobs.size(); at += kJobs) {
+    const auto some = jobs.subspan(at, std::min(kJobs, jobs.size() - at));
+    for (const AeadJob& job : some) {
+      crypt(job.by->siv(), load(job.in.data()), job.in.subspan(kBlock), job.out.data());
+    }
+    NTP_UNINITIALIZED Block tags[kJobs];
+    s2v(some, true, tags);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      const Block same = _mm_cmpeq_epi8(tags[i], load(some[i].in.data()));
+      some[i].good = _mm_movemask_epi8(same) == 0xffff;
+    }
+  }
 }
 
 }  // namespace ntp::crypto
@@ -259,15 +395,9 @@ namespace ntp::crypto {
 
 bool has_aes_instructions() noexcept { return false; }
 
-void siv_set_key(SivSchedule&, std::span<const std::byte, 32>) noexcept { NTP_CHECK(false); }
-void siv_seal(const SivSchedule&, std::span<const std::byte>, std::span<const std::byte>,
-              std::span<const std::byte>, std::span<std::byte>) noexcept {
-  NTP_CHECK(false);
-}
-bool siv_open(const SivSchedule&, std::span<const std::byte>, std::span<const std::byte>,
-              std::span<const std::byte>, std::span<std::byte>) noexcept {
-  NTP_CHECK(false);
-}
+void siv_set_keys(std::span<const SivKey>) noexcept { NTP_CHECK(false); }
+void siv_seal(std::span<const AeadJob>) noexcept { NTP_CHECK(false); }
+void siv_open(std::span<AeadJob>) noexcept { NTP_CHECK(false); }
 
 }  // namespace ntp::crypto
 

@@ -1,8 +1,11 @@
 // AES-SIV-CMAC-256 (RFC 5297) by the processor's AES instructions: what a request with NTS costs is
 // mostly this, and the library, which computes block by block through a pointer and expands keys
-// with tables, takes three times as long (docs/decisions/0018). x86-64 only; elsewhere, and where
-// the processor lacks them, the library computes it (crypto/aead.h chooses). Without tables and
-// without branches that depend on secrets.
+// with tables, takes many times as long (docs/decisions/0018). x86-64 only; elsewhere, and where
+// the processor lacks them, the library computes it (crypto/aead.h chooses). No table and no branch
+// depends on a secret; sizes are none.
+//
+// Every function takes as many jobs as there are, each with its own key: CMAC's blocks wait for
+// each other, and the unit can encrypt eight in the time of one.
 #pragma once
 
 #include <array>
@@ -11,6 +14,8 @@
 #include <span>
 
 namespace ntp::crypto {
+
+struct AeadJob;
 
 // May the other functions be called? Asked of the processor once.
 bool has_aes_instructions() noexcept;
@@ -26,16 +31,15 @@ struct alignas(16) SivSchedule {
   Block start;                // dbl(CMAC(K1, 0))
 };
 
-void siv_set_key(SivSchedule& schedule, std::span<const std::byte, 32> key) noexcept;
+struct SivKey {
+  SivSchedule* schedule;
+  const std::byte* key;  // 32 octets
+};
+void siv_set_keys(std::span<const SivKey> keys) noexcept;
 
-// out.size() == plaintext.size() + 16. Nothing may overlap. The nonce has at least one octet.
-void siv_seal(const SivSchedule& schedule, std::span<const std::byte> nonce,
-              std::span<const std::byte> associated, std::span<const std::byte> plaintext,
-              std::span<std::byte> out) noexcept;
-
-// sealed.size() == out.size() + 16. False: out holds what nobody may read.
-[[nodiscard]] bool siv_open(const SivSchedule& schedule, std::span<const std::byte> nonce,
-                            std::span<const std::byte> associated,
-                            std::span<const std::byte> sealed, std::span<std::byte> out) noexcept;
+// Of jobs whose Aead is one by the processor (crypto/aead.h says what must hold of their sizes).
+// Not good: `out` holds what nobody may read.
+void siv_seal(std::span<const AeadJob> jobs) noexcept;
+void siv_open(std::span<AeadJob> jobs) noexcept;
 
 }  // namespace ntp::crypto

@@ -1,18 +1,26 @@
 // Memory for secrets: a fixed size, wiped when it goes out of use.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
 #include <span>
 
+#include "base/bytes.h"
 #include "base/check.h"
 
 namespace ntp::crypto {
 
 // Overwrites in a way that no optimiser takes away.
 void wipe(std::span<std::byte> bytes) noexcept;
+
+// The same without a call, of what is small: as far as the compiler knows, somebody looks at it.
+template <std::size_t kSize>
+  requires(kSize <= 96)
+void wipe(std::array<std::byte, kSize>& bytes) noexcept {
+  bytes.fill({});
+  asm volatile("" : : "r"(bytes.data()) : "memory");
+}
 
 template <typename T>
 void wipe_object(T& object) noexcept {
@@ -41,7 +49,7 @@ class SecretBytes {
   void assign(std::span<const std::byte> bytes) noexcept {
     NTP_CHECK(bytes.size() <= kCapacity);
     wipe(bytes_);
-    std::ranges::copy(bytes, bytes_.begin());
+    copy_octets(bytes, bytes_);
     size_ = bytes.size();
   }
   // Zeros, for others to fill in.

@@ -232,7 +232,8 @@ TEST_F(CookieKeys, ClientsMayHopBetweenTheServersOfAFleetAtEachRequest) {
     const auto opened = server.keys()->open(in_hand);
     ASSERT_TRUE(opened) << second << ": a NAK";
     static crypto::RandomStream random{crypto::RandomStream::Seed{}};
-    opened->sealer(*server.keys()).seal(opened->keys(), random, in_hand);
+    nts::CookieSealer(opened->own_key().value_or(server.keys()->current_key()))
+        .seal(opened->keys(), random, in_hand);
   }
 }
 

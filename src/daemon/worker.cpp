@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/check.h"
+#include "base/few.h"
 #include "crypto/secret.h"
 #include "os/clocks.h"
 #include "os/machine.h"
@@ -186,40 +188,78 @@ void Worker::answer(std::size_t count) noexcept {
     for (std::size_t slot = 0; slot < count; ++slot)
       rate_.prefetch(batch_.arrival(slot).source.address);
   }
+  const auto settle = [&](std::size_t pending) {
+    const auto all = std::span(pending_).first(pending);
+    prove(all, clock);
+    dispatch(all);
+  };
   std::size_t pending = 0;
   for (std::size_t slot = 0; slot < count; ++slot) {
-    if (!plan(slot, clock, pending_[pending])) continue;
+    if (!admit(slot, clock, pending_[pending])) continue;
     if (++pending < kRepliesPerStamp) continue;
-    dispatch(pending);
+    settle(pending);
     pending = 0;
   }
-  if (pending > 0) dispatch(pending);
+  if (pending > 0) settle(pending);
   if (secrets_.cookies != nullptr || secrets_.symmetric != nullptr) crypto::wipe_stack();
   counters_.leaked.set(rate_.leaked());
   policy_.access = nullptr;
   planning_.store(false, std::memory_order_release);
 }
 
-// False where there is no reply.
-bool Worker::plan(std::size_t slot, const wire::Header& clock, Pending& to) noexcept {
+// False where there is no reply; whether a request with a proof gets one is not known yet. Those
+// without are decided here, so that a flood of them does not thin out what is sent at once.
+bool Worker::admit(std::size_t slot, const wire::Header& clock, Pending& to) noexcept {
   const auto arrived = arrival_time(slot);
-  server::Authentication authentication{.secrets = secrets_, .random = random_, .seal = to.seal};
-  const auto reply =
-      server::respond(batch_.arrival(slot), clock, policy_, arrived.at, &rate_, &authentication);
-  if (!reply) {
-    counters_.drops[static_cast<std::size_t>(reply.error())].add(1);
-    to.seal.forget();
+  const auto let_in = server::examine(batch_.arrival(slot), policy_, secrets_, &rate_, to.request);
+  if (!let_in) {
+    counters_.drops[static_cast<std::size_t>(let_in.error())].add(1);
     return false;
   }
+  to.slot = slot;
+  to.rec = arrived.at;
+  to.timed = arrived.origin == server::Timescale::Origin::kernel;
+  to.state = Pending::State::to_be_proven;
+  if (!to.request.has_proof()) conclude(to, clock);
+  return to.state != Pending::State::dropped;
+}
+
+void Worker::prove(std::span<Pending> pending, const wire::Header& clock) noexcept {
+  NTP_UNINITIALIZED Few<server::Claim, kRepliesPerStamp> claims;
+  NTP_UNINITIALIZED Few<Pending*, kRepliesPerStamp> of;
+  for (Pending& one : pending) {
+    if (one.state != Pending::State::to_be_proven) continue;
+    of.add(&one);
+    claims.add(batch_.arrival(one.slot).payload, &one.request.packet, &one.seal);
+  }
+  if (claims.size() == 0) return;
+  server::authenticate(claims.all(), secrets_, random_);
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    if (!claims[i].drop) {
+      conclude(*of[i], clock);
+    } else {
+      drop(*of[i], *claims[i].drop);
+    }
+  }
+}
+
+void Worker::drop(Pending& one, server::Drop reason) noexcept {
+  counters_.drops[static_cast<std::size_t>(reason)].add(1);
+  one.seal.forget();
+  one.state = Pending::State::dropped;
+}
+
+void Worker::conclude(Pending& one, const wire::Header& clock) noexcept {
+  const auto reply = server::conclude(one.request, batch_.arrival(one.slot), clock, policy_,
+                                      one.rec, &rate_, one.seal.kind());
+  if (!reply) return drop(one, reply.error());
   if (reply->org.bits == policy_.probe_xmt && policy_.probe_xmt != 0) {
     counters_.probe_seen.store(policy_.probe_xmt, std::memory_order_release);
   }
   counters_.versions[reply->version].add(1);
-  count_seal(to.seal);
-  to.slot = slot;
-  to.reply = *reply;
-  to.timed = arrived.origin == server::Timescale::Origin::kernel;
-  return true;
+  count_seal(one.seal);
+  one.reply = *reply;
+  one.state = Pending::State::reply;
 }
 
 server::Timescale::Arrival Worker::arrival_time(std::size_t slot) noexcept {
@@ -229,26 +269,46 @@ server::Timescale::Arrival Worker::arrival_time(std::size_t slot) noexcept {
   return arrival;
 }
 
-void Worker::dispatch(std::size_t pending) noexcept {
+void Worker::dispatch(std::span<Pending> pending) noexcept {
   const auto read = [this] {
     return timescale_.is_own() ? timescale_.at(os::raw_now()) : timescale_.at(os::real_now());
   };
+  const auto is_sealed = [](const Pending& one) {
+    return one.seal.kind() != server::Seal::Kind::none;
+  };
   NtpTimestamp xmt = read();
-  for (Pending& one : std::span(pending_).first(pending)) {
-    if (one.seal.kind() != server::Seal::Kind::none) xmt = read();  // seals take their time
+  while (!pending.empty()) {
+    const auto some = pending.first(std::min(pending.size(), kSealsPerStamp));
+    if (std::ranges::any_of(some, is_sealed)) xmt = read();
+    write(some, xmt);
+    pending = pending.subspan(some.size());
+  }
+  const std::size_t queued = batch_.queued();
+  if (queued == 0) return;
+  const std::size_t accepted = batch_.send(socket_.get());
+  counters_.replies.add(accepted);
+  counters_.send_errors.add(queued - accepted);
+}
+
+// Headers, then what seals them.
+void Worker::write(std::span<Pending> some, NtpTimestamp xmt) noexcept {
+  NTP_UNINITIALIZED Few<server::Seal::Application, kSealsPerStamp> seals;
+  for (Pending& one : some) {
+    if (one.state != Pending::State::reply) continue;
     const bool is_kiss = server::is_kiss(one.reply);
     if (is_kiss) counters_.kisses.add(1);
     if (one.timed && !is_kiss) record_latency(difference_s(xmt, one.reply.rec));
     const server::Arrival arrival = batch_.arrival(one.slot);
-    server::seal(one.reply, arrival, xmt, noise_, one.seal,
-                 batch_.reply(one.slot, one.seal.size()));
-    one.seal.forget();
+    const auto out = batch_.reply(one.slot, one.seal.size());
+    NTP_CHECK(arrival.payload.size() >= out.size());  // G1
+    server::seal(one.reply, arrival, xmt, noise_, out.first<wire::kHeaderSize>());
+    if (one.seal.kind() != server::Seal::Kind::none) seals.add(&one.seal, out);
     batch_.queue(one.slot);
     if (policy_.log_requests) notes_.push({.sent_to = arrival.source});
   }
-  const std::size_t accepted = batch_.send(socket_.get());
-  counters_.replies.add(accepted);
-  counters_.send_errors.add(pending - accepted);
+  if (seals.size() == 0) return;
+  server::Seal::apply(seals.all());
+  for (Pending& one : some) one.seal.forget();
 }
 
 void Worker::count_seal(const server::Seal& seal) noexcept {

@@ -1,6 +1,7 @@
 #include "nts/authenticator.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -41,9 +42,10 @@ std::size_t authenticator_size(crypto::AeadId aead, std::size_t plaintext,
          padded(plaintext + crypto::kAeadTagSize) + padding;
 }
 
-void write_authenticator(const crypto::Aead& aead, std::span<const std::byte> associated,
-                         std::span<const std::byte> nonce, std::span<const std::byte> plaintext,
-                         std::span<std::byte> out) noexcept {
+crypto::AeadJob begin_authenticator(const crypto::Aead& aead, std::span<const std::byte> associated,
+                                    std::span<const std::byte> nonce,
+                                    std::span<const std::byte> plaintext,
+                                    std::span<std::byte> out) noexcept {
   const std::size_t sealed = plaintext.size() + crypto::kAeadTagSize;
   const std::size_t bare = authenticator_size(aead.id(), plaintext.size(), 0);
   NTP_CHECK(plaintext.size() % 4 == 0 && nonce.size() == crypto::nonce_size(aead.id()));
@@ -54,9 +56,19 @@ void write_authenticator(const crypto::Aead& aead, std::span<const std::byte> as
   writer.write(static_cast<std::uint16_t>(nonce.size()));
   writer.write(static_cast<std::uint16_t>(sealed));
   const auto rest = out.subspan(writer.size());
-  std::ranges::copy(nonce, rest.begin());
-  aead.seal(nonce, associated, plaintext, rest.subspan(nonce.size(), sealed));
+  copy_octets(nonce, rest);
   std::ranges::fill(rest.subspan(nonce.size() + sealed), std::byte{});
+  return {.by = &aead,
+          .nonce = nonce,
+          .associated = associated,
+          .in = plaintext,
+          .out = rest.subspan(nonce.size(), sealed)};
+}
+
+void write_authenticator(const crypto::Aead& aead, std::span<const std::byte> associated,
+                         std::span<const std::byte> nonce, std::span<const std::byte> plaintext,
+                         std::span<std::byte> out) noexcept {
+  crypto::Aead::seal(std::array{begin_authenticator(aead, associated, nonce, plaintext, out)});
 }
 
 }  // namespace ntp::nts

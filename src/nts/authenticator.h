@@ -33,5 +33,10 @@ std::size_t authenticator_size(crypto::AeadId aead, std::size_t plaintext,
 void write_authenticator(const crypto::Aead& aead, std::span<const std::byte> associated,
                          std::span<const std::byte> nonce, std::span<const std::byte> plaintext,
                          std::span<std::byte> out) noexcept;
+// All of it but the ciphertext, which Aead::seal() of the result writes.
+crypto::AeadJob begin_authenticator(const crypto::Aead& aead, std::span<const std::byte> associated,
+                                    std::span<const std::byte> nonce,
+                                    std::span<const std::byte> plaintext,
+                                    std::span<std::byte> out) noexcept;
 
 }  // namespace ntp::nts

@@ -55,13 +55,30 @@ class CookieSealer {
   explicit CookieSealer(const CookieKey& key) noexcept;
 
   std::uint32_t epoch() const noexcept { return epoch_; }
-  // out.size() == cookie_size(keys.aead); the keys are usable.
+
+  // out.size() == cookie_size(keys->aead); the keys are usable.
+  struct Order {
+    const CookieSealer* by = nullptr;
+    const SessionKeys* keys = nullptr;
+    std::span<std::byte> out{};
+  };
+  static void seal(std::span<const Order> orders, crypto::RandomStream& random) noexcept;
   void seal(const SessionKeys& keys, crypto::RandomStream& random,
             std::span<std::byte> out) const noexcept;
-  // False: damaged or not ours; `keys` are then what nobody may use.
+
+  // Not good, or false: damaged or not ours; the keys are then what nobody may use.
+  struct Trial {
+    const CookieSealer* by = nullptr;
+    std::span<const std::byte> cookie{};
+    SessionKeys* keys = nullptr;
+    bool good = false;
+  };
+  static void open(std::span<Trial> trials) noexcept;
   [[nodiscard]] bool open(std::span<const std::byte> cookie, SessionKeys& keys) const noexcept;
 
  private:
+  static void open_some(std::span<Trial> trials) noexcept;
+
   std::uint32_t epoch_;
   crypto::Aead aead_;
 };
@@ -81,22 +98,26 @@ class CookieKeys {
 
   explicit CookieKeys(const Options& options);
 
-  // A cookie that was opened, and what its successors are sealed with.
+  // A cookie that was opened.
   class Opened {
    public:
+    Opened() noexcept {}
     const SessionKeys& keys() const noexcept { return keys_; }
-    // `by` is the one that opened it.
-    const CookieSealer& sealer(const CookieKeys& by) const noexcept {
-      return own_ ? *own_ : by.current();
-    }
+    // What its successors are sealed with, if not with current(): where the time is not known.
+    const std::optional<CookieKey>& own_key() const noexcept { return own_key_; }
 
    private:
     friend CookieKeys;
     SessionKeys keys_;
-    std::optional<CookieSealer> own_;  // where the time is not known
+    std::optional<CookieKey> own_key_;
   };
 
   // Nothing: damaged, too old, or not ours.
+  struct Opening {
+    std::span<const std::byte> cookie{};
+    std::optional<Opened>* to = nullptr;
+  };
+  void open(std::span<const Opening> openings) const noexcept;
   std::optional<Opened> open(std::span<const std::byte> cookie) const noexcept;
 
   // What new cookies are sealed with where no cookie was opened (key establishment).
@@ -104,14 +125,16 @@ class CookieKeys {
   CookieKey current_key() const noexcept;
 
  private:
-  std::optional<Opened> derive_and_open(std::uint32_t epoch,
-                                        std::span<const std::byte> cookie) const noexcept;
+  static void open_some(std::span<const Opening> openings,
+                        std::span<const CookieSealer> sealers) noexcept;
+  void derive_and_open(const Opening& opening) const noexcept;
 
   Secret secret_;
   Secret previous_;
   bool knows_time_;
   std::uint32_t oldest_;
   std::vector<CookieSealer> sealers_;  // the present epoch's first
+  std::vector<CookieSealer> previous_sealers_;
 };
 
 }  // namespace ntp::nts

@@ -32,7 +32,7 @@ TEST(Cookie, GivesBackTheKeysAndHasOneLengthForEachAlgorithm) {
     const auto opened = keys.open(cookie);
     ASSERT_TRUE(opened);
     EXPECT_EQ(opened->keys(), session_keys(id));
-    EXPECT_EQ(opened->sealer(keys).epoch(), kEpoch);
+    EXPECT_EQ(sealer_after(*opened, keys).epoch(), kEpoch);
   }
 }
 
@@ -126,7 +126,7 @@ TEST(CookieKeys, ThePreviousSecretStillOpensButSealsNothing) {
   ASSERT_TRUE(opened);
   crypto::RandomStream random({});
   Bytes fresh(kMaxCookieSize);
-  opened->sealer(keys).seal(opened->keys(), random, fresh);
+  sealer_after(*opened, keys).seal(opened->keys(), random, fresh);
   EXPECT_FALSE(cookie_keys().open(fresh)) << "made with the secret that is going";
   EXPECT_TRUE(CookieKeys({.secret = kOtherSecret, .epoch = kEpoch}).open(fresh));
 }
@@ -138,7 +138,7 @@ TEST(CookieKeys, AServerWithoutTheTimeFollowsTheEpochOfTheCookie) {
     for (const Bytes& secret : {kSecret, kOtherSecret}) {
       const auto opened = lost.open(sealed_cookie(session_keys(), epoch, secret));
       ASSERT_TRUE(opened) << epoch;
-      EXPECT_EQ(opened->sealer(lost).epoch(), epoch);
+      EXPECT_EQ(sealer_after(*opened, lost).epoch(), epoch);
     }
   }
   EXPECT_FALSE(lost.open(sealed_cookie(session_keys(), kEpoch - 101)));
@@ -149,6 +149,39 @@ TEST(CookieKeys, AServerWithoutTheTimeOpensNoCookieOfASecretThatIsNotItsOwn) {
   const Bytes cookie = sealed_cookie(session_keys(), kEpoch, strange);
   EXPECT_FALSE(CookieKeys({.secret = kSecret, .epoch = {}}).open(cookie));
   EXPECT_FALSE(CookieKeys({.secret = kSecret, .previous = kOtherSecret, .epoch = {}}).open(cookie));
+}
+
+// Side by side, of two secrets and several epochs, damaged ones among them: each as if alone.
+TEST(CookieKeys, ManyAtOnceAreOpenedLikeEachAlone) {
+  for (const bool knows_time : {true, false}) {
+    const CookieKeys keys({.secret = kSecret,
+                           .previous = kOtherSecret,
+                           .epoch = knows_time ? std::optional(kEpoch) : std::nullopt,
+                           .oldest = kEpoch - 5});
+    std::vector<Bytes> cookies;
+    for (unsigned i = 0; i < 40; ++i) {
+      SessionKeys session = session_keys(supported()[i % supported().size()]);
+      session.c2s.assign(octets(crypto::key_size(session.aead), i));
+      Bytes& cookie = cookies.emplace_back(
+          sealed_cookie(session, kEpoch - i % 10, i % 3 == 0 ? kOtherSecret : kSecret));
+      if (i % 7 == 3) cookie[30] ^= std::byte{1};
+      if (i % 11 == 5) cookie.resize(i);
+    }
+    std::vector<std::optional<CookieKeys::Opened>> opened(cookies.size());
+    std::vector<CookieKeys::Opening> openings;
+    for (std::size_t i = 0; i < cookies.size(); ++i) openings.push_back({cookies[i], &opened[i]});
+    keys.open(openings);
+    int good = 0;
+    for (std::size_t i = 0; i < cookies.size(); ++i) {
+      const auto alone = keys.open(cookies[i]);
+      ASSERT_EQ(opened[i].has_value(), alone.has_value()) << i;
+      if (!alone) continue;
+      ++good;
+      EXPECT_EQ(opened[i]->keys(), alone->keys()) << i;
+      EXPECT_EQ(opened[i]->own_key().has_value(), !knows_time) << i;
+    }
+    EXPECT_GT(good, 10);
+  }
 }
 
 TEST(CookieKeys, TheKeyForKeyEstablishmentSealsWhatTheServerOpens) {

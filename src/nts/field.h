@@ -1,7 +1,6 @@
 // Extension fields one after the other (RFC 7822 section 7.5): what NTS reads and writes of them.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -43,7 +42,7 @@ inline void write_field(std::uint16_t type, std::span<const std::byte> body,
   ByteWriter writer(out);
   writer.write(type);
   writer.write(static_cast<std::uint16_t>(out.size()));
-  std::ranges::copy(body, out.subspan(kFieldHeader).begin());
+  copy_octets(body, out.subspan(kFieldHeader));
 }
 
 }  // namespace ntp::nts

@@ -44,6 +44,11 @@ inline Bytes sealed_cookie(const SessionKeys& keys, std::uint32_t epoch = kEpoch
   return cookie;
 }
 
+// What the successors of an opened cookie are sealed with.
+inline CookieSealer sealer_after(const CookieKeys::Opened& opened, const CookieKeys& by) {
+  return CookieSealer(opened.own_key().value_or(by.current_key()));
+}
+
 inline Bytes field(std::uint16_t type, const Bytes& body) {
   Bytes out(kFieldHeader + body.size());
   write_field(type, body, out);

@@ -3,11 +3,14 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/few.h"
 
 namespace ntp::nts {
 namespace {
 
 using wire::kHeaderSize;
+
+constexpr std::size_t kTogether = 8;  // exchanges that are computed side by side
 
 // Before the authenticator: takes one field in. False where the request is malformed.
 bool take_in(const Field& field, NtsRequest& request, std::optional<std::size_t>& placeholder) {
@@ -37,20 +40,19 @@ bool is_well_formed(std::span<const std::byte> fields) noexcept {
   return true;
 }
 
-// Of the few clients that encrypt anything.
-std::expected<void, Refusal> read_encrypted(const NtsRequest& request,
-                                            const crypto::Aead& aead) noexcept {
+// Of the few clients that encrypt anything. Its room is on nobody else's stack.
+[[gnu::noinline]] Outcome read_encrypted(const NtsRequest& request,
+                                         const crypto::Aead& aead) noexcept {
   const Authenticator& authenticator = request.authenticator;
   std::array<std::byte, wire::kMaxPacketSize> room;
   const auto plaintext =
       std::span(room).first(authenticator.ciphertext.size() - crypto::kAeadTagSize);
   if (!aead.open(authenticator.nonce, request.associated, authenticator.ciphertext, plaintext)) {
-    return std::unexpected(Refusal::nak);
+    return Outcome::nak;
   }
   const bool well_formed = is_well_formed(plaintext);
   crypto::wipe(plaintext);
-  if (!well_formed) return std::unexpected(Refusal::malformed);
-  return {};
+  return well_formed ? Outcome::time : Outcome::none;
 }
 
 std::size_t fixed_size(const NtsRequest& request) noexcept {
@@ -84,31 +86,116 @@ std::optional<NtsRequest> parse_nts_request(std::span<const std::byte> bytes,
   return std::nullopt;
 }
 
-std::expected<CookieKeys::Opened, Refusal> prove(const NtsRequest& request,
-                                                 const CookieKeys& keys) noexcept {
-  auto opened = keys.open(request.cookie);
-  if (!opened) return std::unexpected(Refusal::nak);
-  const SessionKeys& session = opened->keys();
-  const Authenticator& authenticator = request.authenticator;
-  if (!crypto::is_nonce_size(session.aead, authenticator.nonce.size()) ||
-      !leaves_room(authenticator, session.aead)) {
-    return std::unexpected(Refusal::malformed);
+struct NtsReply::Proof {
+  Exchange* exchange = nullptr;
+  std::optional<CookieKeys::Opened> opened{};  // as long as nothing is wrong
+
+  const NtsRequest& request() const noexcept { return *exchange->request; }
+  const SessionKeys& session() const noexcept { return opened->keys(); }
+  void refuse(Outcome outcome) noexcept {
+    exchange->outcome = outcome;
+    opened.reset();
   }
-  const auto aead = crypto::Aead::make(session.aead, session.c2s.view());
-  NTP_CHECK(aead.has_value());
-  if (authenticator.ciphertext.size() > crypto::kAeadTagSize) {
-    if (const auto read = read_encrypted(request, *aead); !read) {
-      return std::unexpected(read.error());
+};
+
+void NtsReply::prepare(std::span<Exchange> exchanges, const CookieKeys& keys,
+                       crypto::RandomStream& random) noexcept {
+  while (!exchanges.empty()) {
+    const auto some = exchanges.first(std::min(exchanges.size(), kTogether));
+    exchanges = exchanges.subspan(some.size());
+    NTP_UNINITIALIZED Few<Proof, kTogether> proofs;
+    NTP_UNINITIALIZED Few<CookieKeys::Opening, kTogether> openings;
+    for (Exchange& exchange : some) {
+      exchange.outcome = Outcome::nak;
+      exchange.reply->clear();
+      openings.add(exchange.request->cookie, &proofs.add(&exchange).opened);
     }
-  } else if (!aead->open(authenticator.nonce, request.associated, authenticator.ciphertext, {})) {
-    return std::unexpected(Refusal::nak);
+    keys.open(openings.all());
+    prove(proofs.all());
+    make_cookies(proofs.all(), keys, random);
+    for (Exchange& exchange : some) {
+      if (exchange.outcome == Outcome::nak && !exchange.reply->prepare_nak(*exchange.request)) {
+        exchange.outcome = Outcome::none;
+      }
+      if (exchange.outcome == Outcome::none) exchange.reply->clear();
+    }
   }
-  return *std::move(opened);
 }
 
-bool NtsReply::prepare(const NtsRequest& request, const CookieKeys::Opened& opened,
-                       const CookieKeys& keys, crypto::RandomStream& random) noexcept {
-  const SessionKeys& session = opened.keys();
+// Of those whose cookies were opened. The keys of the replies are expanded with those of the
+// requests: what waits for itself in one goes side by side in both.
+void NtsReply::prove(std::span<Proof> proofs) noexcept {
+  NTP_UNINITIALIZED Few<std::optional<crypto::Aead>, kTogether> c2s;
+  NTP_UNINITIALIZED Few<crypto::Aead::Order, 2 * kTogether> orders;
+  for (Proof& proof : proofs) {
+    if (!proof.opened) continue;
+    const SessionKeys& session = proof.session();
+    const Authenticator& authenticator = proof.request().authenticator;
+    if (!crypto::is_nonce_size(session.aead, authenticator.nonce.size()) ||
+        !leaves_room(authenticator, session.aead)) {
+      proof.refuse(Outcome::none);
+      continue;
+    }
+    orders.add(session.aead, session.c2s.view(), &c2s.add());
+    orders.add(session.aead, session.s2c.view(), &proof.exchange->reply->s2c_);
+  }
+  crypto::Aead::make(orders.all());
+  NTP_UNINITIALIZED Few<crypto::AeadJob, kTogether> jobs;
+  NTP_UNINITIALIZED Few<Proof*, kTogether> of;
+  std::size_t keys = 0;
+  for (Proof& proof : proofs) {
+    if (!proof.opened) continue;
+    const std::optional<crypto::Aead>& by = c2s[keys++];
+    NTP_CHECK(by.has_value() && proof.exchange->reply->has_key());
+    const Authenticator& authenticator = proof.request().authenticator;
+    if (authenticator.ciphertext.size() > crypto::kAeadTagSize) {
+      const auto read = read_encrypted(proof.request(), *by);
+      if (read != Outcome::time) proof.refuse(read);
+      continue;
+    }
+    of.add(&proof);
+    jobs.add(&*by, authenticator.nonce, proof.request().associated, authenticator.ciphertext);
+  }
+  crypto::Aead::open(jobs.all());
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (!jobs[i].good) of[i]->refuse(Outcome::nak);
+  }
+}
+
+// Of those who are proven.
+void NtsReply::make_cookies(std::span<Proof> proofs, const CookieKeys& keys,
+                            crypto::RandomStream& random) noexcept {
+  NTP_UNINITIALIZED Few<CookieSealer::Order, kTogether> orders;
+  const auto finish = [&] {
+    CookieSealer::seal(orders.all(), random);
+    orders.clear();
+  };
+  for (Proof& proof : proofs) {
+    if (!proof.opened) continue;
+    NtsReply& reply = *proof.exchange->reply;
+    if (!reply.lay_out(proof.request(), proof.session(), random)) {
+      proof.refuse(Outcome::none);
+      continue;
+    }
+    proof.exchange->outcome = Outcome::time;
+    NTP_UNINITIALIZED Few<CookieSealer, 1> own;
+    if (proof.opened->own_key()) own.add(*proof.opened->own_key());
+    const CookieSealer* const by = own.is_full() ? &own[0] : &keys.current();
+    const std::size_t one = reply.plaintext_size_ / reply.cookies_;
+    for (std::size_t at = 0; at < reply.plaintext_size_; at += one) {
+      const auto field = std::span(reply.plaintext_).subspan(at, one);
+      write_field(wire::kNtsCookie, {}, field);
+      orders.add(by, &proof.session(), field.subspan(kFieldHeader));
+      if (orders.is_full()) finish();
+    }
+    if (own.is_full()) finish();
+  }
+  finish();
+}
+
+// Sizes and the nonce. False where not even one cookie fits.
+bool NtsReply::lay_out(const NtsRequest& request, const SessionKeys& session,
+                       crypto::RandomStream& random) noexcept {
   const std::size_t most = std::min(request.size, kMaxReply);
   const std::size_t bare = fixed_size(request) + authenticator_size(session.aead, 0, 0);
   const std::size_t one = kFieldHeader + cookie_size(session.aead);
@@ -116,24 +203,15 @@ bool NtsReply::prepare(const NtsRequest& request, const CookieKeys::Opened& open
   cookies_ = std::min({request.placeholders + 1, kMaxCookies, (most - bare) / one});
   size_ = most / 4 * 4;
   unique_id_ = request.unique_id;
-  aead_ = session.aead;
-  s2c_ = session.s2c;
   random.fill(std::span(nonce_).first(crypto::nonce_size(session.aead)));
   plaintext_size_ = cookies_ * one;
-  const CookieSealer& sealer = opened.sealer(keys);
-  std::array<std::byte, kMaxCookieSize> cookie;
-  for (std::size_t i = 0; i < cookies_; ++i) {
-    const auto made = std::span(cookie).first(cookie_size(session.aead));
-    sealer.seal(session, random, made);
-    write_field(wire::kNtsCookie, made, std::span(plaintext_).subspan(i * one, one));
-  }
   return true;
 }
 
 void NtsReply::clear() noexcept {
   size_ = cookies_ = plaintext_size_ = 0;
   unique_id_ = {};
-  s2c_.clear();
+  s2c_.reset();
 }
 
 bool NtsReply::prepare_nak(const NtsRequest& request) noexcept {
@@ -144,16 +222,23 @@ bool NtsReply::prepare_nak(const NtsRequest& request) noexcept {
   return true;
 }
 
-void NtsReply::seal(std::span<std::byte> out) const noexcept {
-  NTP_CHECK(out.size() == size_ && size_ <= kMaxReply);
-  const std::size_t id_size = kFieldHeader + unique_id_.size();
-  write_field(wire::kUniqueIdentifier, unique_id_, out.subspan(kHeaderSize, id_size));
-  if (is_nak()) return;
-  const std::size_t before = kHeaderSize + id_size;
-  const auto aead = crypto::Aead::make(aead_, s2c_.view());
-  NTP_CHECK(aead.has_value());
-  write_authenticator(*aead, out.first(before), std::span(nonce_).first(crypto::nonce_size(aead_)),
-                      std::span(plaintext_).first(plaintext_size_), out.subspan(before));
+void NtsReply::seal(std::span<const Sealing> replies) noexcept {
+  NTP_UNINITIALIZED Few<crypto::AeadJob, kTogether> jobs;
+  for (const auto& [reply, out] : replies) {
+    NTP_CHECK(out.size() == reply->size_ && out.size() <= kMaxReply);
+    const std::size_t id_size = kFieldHeader + reply->unique_id_.size();
+    write_field(wire::kUniqueIdentifier, reply->unique_id_, out.subspan(kHeaderSize, id_size));
+    if (reply->is_nak()) continue;
+    const crypto::Aead& aead = *reply->s2c_;
+    const std::size_t before = kHeaderSize + id_size;
+    jobs.add(begin_authenticator(
+        aead, out.first(before), std::span(reply->nonce_).first(crypto::nonce_size(aead.id())),
+        std::span(reply->plaintext_).first(reply->plaintext_size_), out.subspan(before)));
+    if (!jobs.is_full()) continue;
+    crypto::Aead::seal(jobs.all());
+    jobs.clear();
+  }
+  crypto::Aead::seal(jobs.all());
 }
 
 }  // namespace ntp::nts

@@ -32,24 +32,23 @@ Reply react(const Bytes& request, const CookieKeys& keys = cookie_keys(), unsign
   const auto parsed = parse_nts_request(request, *packet);
   if (!parsed) return {};
   crypto::RandomStream random({static_cast<std::byte>(seed)});
-  const auto opened = prove(*parsed, keys);
-  if (!opened && opened.error() == Refusal::malformed) return {};
   NtsReply reply;
+  std::array exchange{Exchange{.request = &*parsed, .reply = &reply}};
+  NtsReply::prepare(exchange, keys, random);
+  const Outcome outcome = exchange[0].outcome;
+  if (outcome == Outcome::none) return {};
   wire::Header header{.mode = wire::Mode::server, .org = packet->header.xmt};
-  const bool fits =
-      opened ? reply.prepare(*parsed, *opened, keys, random) : reply.prepare_nak(*parsed);
-  if (!fits) return {};
-  if (!opened) {
+  if (outcome == Outcome::nak) {
     header.leap = wire::Leap::unknown;
     header.refid = kKissNtsn;
   } else {
     header.stratum = 1;
   }
-  Reply made{.reaction = opened ? Reaction::time : Reaction::nak,
+  Reply made{.reaction = outcome == Outcome::time ? Reaction::time : Reaction::nak,
              .bytes = Bytes(reply.size()),
              .cookies = reply.cookies()};
   encode_header(header, std::span(made.bytes).first<wire::kHeaderSize>());
-  reply.seal(made.bytes);
+  NtsReply::seal(std::array{NtsReply::Sealing{.reply = &reply, .out = made.bytes}});
   EXPECT_LE(made.bytes.size(), request.size());  // G1
   return made;
 }

@@ -4,47 +4,65 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/few.h"
 
 namespace ntp::server {
 namespace {
 
 constexpr std::size_t kKeyIdSize = 4;
+constexpr std::size_t kTogether = 8;  // that are computed side by side
 
-std::expected<void, Drop> prove_by_mac(std::span<const std::byte> bytes, const wire::Packet& packet,
-                                       Authentication* by) noexcept {
-  if (packet.mac.size() == kKeyIdSize) return std::unexpected(Drop::malformed_mac);  // crypto-NAK
-  const auto id = ByteReader(packet.mac).read<std::uint32_t>();
-  const crypto::MacKey* key =
-      by != nullptr && by->secrets.symmetric != nullptr ? by->secrets.symmetric->find(id) : nullptr;
-  if (key == nullptr) return std::unexpected(Drop::unknown_key);
-  const auto covered = bytes.first(bytes.size() - packet.mac.size());
-  if (!key->verify(covered, packet.mac.subspan(kKeyIdSize))) {
-    return std::unexpected(Drop::bad_mac);
-  }
-  by->seal.set_mac(id, *key, packet.mac.size() - kKeyIdSize);
-  return {};
+std::optional<Drop> prove_by_mac(const Claim& claim, const Secrets& secrets) noexcept {
+  const auto mac = claim.packet->mac;
+  const auto id = ByteReader(mac).read<std::uint32_t>();
+  const crypto::MacKey* key = secrets.symmetric != nullptr ? secrets.symmetric->find(id) : nullptr;
+  if (key == nullptr) return Drop::unknown_key;
+  const auto covered = claim.bytes.first(claim.bytes.size() - mac.size());
+  if (!key->verify(covered, mac.subspan(kKeyIdSize))) return Drop::bad_mac;
+  claim.seal->set_mac(id, *key, mac.size() - kKeyIdSize);
+  return std::nullopt;
 }
 
-std::expected<void, Drop> prove_by_nts(std::span<const std::byte> bytes, const wire::Packet& packet,
-                                       Authentication* by) noexcept {
-  if (packet.mac.size() == kKeyIdSize) return std::unexpected(Drop::malformed_mac);
-  if (by == nullptr || by->secrets.cookies == nullptr) {
-    return std::unexpected(Drop::nts_disabled);
+// Up to kTogether.
+class NtsClaims {
+ public:
+  NtsClaims(const nts::CookieKeys& keys, crypto::RandomStream& random) noexcept
+      : keys_(keys), random_(random) {}
+
+  void add(Claim& claim) noexcept {
+    const auto request = nts::parse_nts_request(claim.bytes, *claim.packet);
+    if (!request) {
+      claim.drop = Drop::malformed_nts;
+      return;
+    }
+    claims_.add(&claim);
+    exchanges_.add(&requests_.add(*request), &claim.seal->nts());
+    if (claims_.is_full()) prove();
   }
-  const nts::CookieKeys& cookies = *by->secrets.cookies;
-  const auto request = nts::parse_nts_request(bytes, packet);
-  if (!request) return std::unexpected(Drop::malformed_nts);
-  const auto opened = nts::prove(*request, cookies);
-  if (!opened && opened.error() == nts::Refusal::malformed) {
-    return std::unexpected(Drop::malformed_nts);
+
+  void prove() noexcept {
+    nts::NtsReply::prepare(exchanges_.all(), keys_, random_);
+    for (std::size_t i = 0; i < claims_.size(); ++i) {
+      const nts::Outcome outcome = exchanges_[i].outcome;
+      if (outcome == nts::Outcome::none) {
+        claims_[i]->drop = Drop::malformed_nts;
+      } else {
+        claims_[i]->seal->set_nts(outcome == nts::Outcome::time ? Seal::Kind::nts
+                                                                : Seal::Kind::nts_nak);
+      }
+    }
+    claims_.clear();
+    exchanges_.clear();
+    requests_.clear();
   }
-  nts::NtsReply& reply = by->seal.nts();
-  const bool fits =
-      opened ? reply.prepare(*request, *opened, cookies, by->random) : reply.prepare_nak(*request);
-  if (!fits) return std::unexpected(Drop::malformed_nts);
-  by->seal.set_nts(opened ? Seal::Kind::nts : Seal::Kind::nts_nak);
-  return {};
-}
+
+ private:
+  const nts::CookieKeys& keys_;
+  crypto::RandomStream& random_;
+  Few<Claim*, kTogether> claims_;
+  Few<nts::NtsRequest, kTogether> requests_;
+  Few<nts::Exchange, kTogether> exchanges_;
+};
 
 }  // namespace
 
@@ -71,10 +89,24 @@ void Seal::set_nts(Kind kind) noexcept {
   size_ = nts_.size();
 }
 
-void Seal::apply(std::span<std::byte> out) const noexcept {
-  NTP_CHECK(out.size() == size_);
-  if (kind_ == Kind::none) return;
-  if (kind_ != Kind::mac) return nts_.seal(out);
+void Seal::apply(std::span<const Application> seals) noexcept {
+  NTP_UNINITIALIZED Few<nts::NtsReply::Sealing, kTogether> of_nts;
+  for (const auto& [by, out] : seals) {
+    NTP_CHECK(out.size() == by->size_);
+    if (by->kind_ == Kind::none) continue;
+    if (by->kind_ == Kind::mac) {
+      by->apply_mac(out);
+      continue;
+    }
+    of_nts.add(&by->nts_, out);
+    if (!of_nts.is_full()) continue;
+    nts::NtsReply::seal(of_nts.all());
+    of_nts.clear();
+  }
+  if (of_nts.size() > 0) nts::NtsReply::seal(of_nts.all());
+}
+
+void Seal::apply_mac(std::span<std::byte> out) const noexcept {
   const auto message = out.first(wire::kHeaderSize);
   const crypto::MacBytes mac = key_->compute(message);
   const auto tail = out.subspan(wire::kHeaderSize);
@@ -83,23 +115,32 @@ void Seal::apply(std::span<std::byte> out) const noexcept {
 }
 
 std::optional<wire::Packet> parse_uncut_mac(std::span<const std::byte> bytes,
-                                            const Authentication* by) noexcept {
-  if (by == nullptr || by->secrets.symmetric == nullptr) return std::nullopt;
+                                            const Secrets& secrets) noexcept {
+  if (secrets.symmetric == nullptr) return std::nullopt;
   if (bytes.size() <= wire::kHeaderSize + kKeyIdSize) return std::nullopt;
   const auto mac = bytes.subspan(wire::kHeaderSize);
-  const auto* key = by->secrets.symmetric->find(ByteReader(mac).read<std::uint32_t>());
+  const auto* key = secrets.symmetric->find(ByteReader(mac).read<std::uint32_t>());
   if (key == nullptr || mac.size() != kKeyIdSize + key->full_size()) return std::nullopt;
   wire::Packet packet{.header = wire::parse_header(bytes.first<wire::kHeaderSize>()), .mac = mac};
   if (packet.header.version != 3) return std::nullopt;
   return packet;
 }
 
-std::expected<void, Drop> authenticate(std::span<const std::byte> bytes, const wire::Packet& packet,
-                                       Authentication* by) noexcept {
-  if (packet.has_nts_field) return prove_by_nts(bytes, packet, by);
-  if (!packet.mac.empty()) return prove_by_mac(bytes, packet, by);
-  if (by != nullptr) by->seal.set_none();
-  return {};
+void authenticate(std::span<Claim> claims, const Secrets& secrets,
+                  crypto::RandomStream& random) noexcept {
+  NTP_UNINITIALIZED Few<NtsClaims, 1> by_nts;
+  if (secrets.cookies != nullptr) by_nts.add(*secrets.cookies, random);
+  for (Claim& claim : claims) {
+    claim.drop.reset();
+    if (!claim.packet->has_nts_field) {
+      claim.drop = prove_by_mac(claim, secrets);
+    } else if (!by_nts.is_full()) {
+      claim.drop = Drop::nts_disabled;
+    } else {
+      by_nts[0].add(claim);
+    }
+  }
+  if (by_nts.is_full()) by_nts[0].prove();
 }
 
 }  // namespace ntp::server

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <expected>
 #include <optional>
 #include <span>
 
@@ -35,8 +34,12 @@ class Seal {
   // The request was proven to come from who holds the key.
   bool is_proven() const noexcept { return kind_ == Kind::mac || kind_ == Kind::nts; }
 
-  // `out` has size() octets and begins with the encoded header; writes the others.
-  void apply(std::span<std::byte> out) const noexcept;
+  // `out` has by->size() octets and begins with the encoded header; writes the others.
+  struct Application {
+    const Seal* by = nullptr;
+    std::span<std::byte> out{};
+  };
+  static void apply(std::span<const Application> seals) noexcept;
 
   // Once the reply is written, or there will be none: the session's key is nobody's any more.
   void forget() noexcept;
@@ -47,6 +50,8 @@ class Seal {
   void set_nts(Kind kind) noexcept;
 
  private:
+  void apply_mac(std::span<std::byte> out) const noexcept;
+
   Kind kind_ = Kind::none;
   std::size_t size_ = wire::kHeaderSize;
   std::uint32_t key_id_ = 0;
@@ -65,11 +70,20 @@ struct Authentication {
 // chrony asks in version 3 with the uncut digest of a SHA-2 key, 36, 52 or 68 octets of MAC, which
 // parse_packet() takes for extension fields. Nothing where it is not that, with a key that we have.
 std::optional<wire::Packet> parse_uncut_mac(std::span<const std::byte> bytes,
-                                            const Authentication* by) noexcept;
+                                            const Secrets& secrets) noexcept;
 
-// G7, G8: a request with a MAC or any field of NTS gets a reply of its kind or silence. Null: no
-// keys at all. Succeeds for a plain request too, with Seal::Kind::none.
-std::expected<void, Drop> authenticate(std::span<const std::byte> bytes, const wire::Packet& packet,
-                                       Authentication* by) noexcept;
+// A request that carries a MAC or a field of NTS, and no crypto-NAK. The seal's kind is what the
+// reply is sealed with, where there is one.
+struct Claim {
+  std::span<const std::byte> bytes{};
+  const wire::Packet* packet = nullptr;
+  Seal* seal = nullptr;
+  std::optional<Drop> drop{};  // why there is none
+};
+
+// G7, G8: a request with a MAC or any field of NTS gets a reply of its kind or silence. Those with
+// NTS are proven side by side.
+void authenticate(std::span<Claim> claims, const Secrets& secrets,
+                  crypto::RandomStream& random) noexcept;
 
 }  // namespace ntp::server

@@ -34,14 +34,18 @@ struct Outcome {
   Bytes bytes{};
 };
 
+Arrival arrival_of(const Bytes& request) {
+  return {.payload = request,
+          .source = {.address = IpAddress::v4(192, 0, 2, 7), .port = 40'000},
+          .local = {.address = IpAddress::v4(192, 0, 2, 1), .port = 123}};
+}
+
 Outcome react(const Bytes& request, const Secrets& secrets = {&keys(), &cookies()},
               RateLimiter* rate = nullptr) {
   crypto::RandomStream random({});
   Seal seal;
   Authentication by{.secrets = secrets, .random = random, .seal = seal};
-  const Arrival arrival{.payload = request,
-                        .source = {.address = IpAddress::v4(192, 0, 2, 7), .port = 40'000},
-                        .local = {.address = IpAddress::v4(192, 0, 2, 1), .port = 123}};
+  const Arrival arrival = arrival_of(request);
   const ServerState state{.leap = wire::Leap::none,
                           .synchronised = true,
                           .stratum = 2,
@@ -174,6 +178,62 @@ TEST(Authenticate, WithoutCookieKeysNtsIsOff) {
   EXPECT_EQ(react(lacking.bytes()).header.error(), Drop::malformed_nts);
 }
 
+// Good and bad ones of both kinds, proven and sealed together as a worker does it: what is wrong
+// with one is nothing to the others.
+TEST(Authenticate, ManyAtOnceAreProvenLikeEachAlone) {
+  std::vector<Bytes> requests;
+  for (unsigned i = 0; i < 30; ++i) {
+    auto parts = nts::good_parts(i % 9);
+    if (i % 5 == 1) parts.keys.c2s.assign(Bytes(32));
+    if (i % 7 == 2) parts.fields[1] = nts::field(wire::kNtsCookie, Bytes(104, std::byte{0x55}));
+    if (i % 11 == 3) parts.fields.erase(parts.fields.begin());
+    if (i % 13 == 4) parts.plaintext = nts::field(0x4204, Bytes(24));
+    requests.push_back(parts.bytes());
+    requests.push_back(request_with_mac(1 + i % 7, *keys().find(1 + i % 7)));
+    if (i % 6 == 0) requests.back().back() ^= std::byte{1};
+  }
+  crypto::RandomStream random({});
+  const Secrets secrets{&keys(), &cookies()};
+  std::vector<wire::Packet> packets;
+  for (const Bytes& request : requests) packets.push_back(*wire::parse_packet(request));
+  std::vector<Seal> seals(requests.size());
+  std::vector<Claim> claims;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    claims.push_back({.bytes = requests[i], .packet = &packets[i], .seal = &seals[i]});
+  }
+  authenticate(claims, secrets, random);
+  std::vector<Bytes> replies(requests.size());
+  std::vector<Seal::Application> to_apply;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    if (claims[i].drop) continue;
+    replies[i].assign(seals[i].size(), std::byte{0xee});
+    std::ranges::fill(std::span(replies[i]).first(wire::kHeaderSize), std::byte{});
+    wire::encode_header({.mode = wire::Mode::server, .stratum = 1},
+                        std::span(replies[i]).first<wire::kHeaderSize>());
+    to_apply.push_back({.by = &seals[i], .out = replies[i]});
+  }
+  Seal::apply(to_apply);
+  int good = 0;
+  int refused = 0;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    Seal alone;
+    std::array claim{Claim{.bytes = requests[i], .packet = &packets[i], .seal = &alone}};
+    authenticate(claim, secrets, random);
+    ASSERT_EQ(claims[i].drop, claim[0].drop) << i;
+    if (claims[i].drop) continue;
+    ASSERT_EQ(seals[i].kind(), alone.kind()) << i;
+    ASSERT_EQ(seals[i].size(), alone.size()) << i;
+    if (seals[i].kind() == Seal::Kind::nts_nak) ++refused;
+    if (seals[i].kind() != Seal::Kind::nts) continue;
+    ++good;
+    const auto answer = nts::open_answer(replies[i], nts::kUniqueId, nts::session_keys());
+    ASSERT_TRUE(answer) << i;
+    for (const Bytes& cookie : answer->cookies) EXPECT_TRUE(cookies().open(cookie)) << i;
+  }
+  EXPECT_GT(good, 10);
+  EXPECT_GT(refused, 4);
+}
+
 // Of an address that is above its limit, with no chance to be answered unproven.
 class ProofOverTheLimit : public testing::Test {
  protected:
@@ -219,8 +279,7 @@ TEST(Authenticate, ASealThatWasUsedForMoreIsUsedForLess) {  // slots are used ag
   Seal seal;
   Authentication by{.secrets = {&keys(), &cookies()}, .random = random, .seal = seal};
   const auto size = [&](const Bytes& request) {
-    const auto packet = wire::parse_packet(request);
-    EXPECT_TRUE(authenticate(request, *packet, &by));
+    EXPECT_TRUE(respond(arrival_of(request), describe_clock({}, kNow), {}, kRec, nullptr, &by));
     return seal.size();
   };
   Bytes plain(wire::kHeaderSize);

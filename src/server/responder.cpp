@@ -1,6 +1,7 @@
 #include "server/responder.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -154,54 +155,73 @@ wire::Header describe_clock(const ServerState& state, RawTime now) noexcept {
 // Without a clock, too, stratum is 0; but then the reply says of no clock where it came from.
 bool is_kiss(const wire::Header& reply) noexcept { return reply.stratum == 0 && reply.refid != 0; }
 
-std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
-                                          const Policy& policy, NtpTimestamp rec, RateLimiter* rate,
-                                          Authentication* authentication) noexcept {
+std::expected<void, Drop> examine(const Arrival& arrival, const Policy& policy,
+                                  const Secrets& secrets, RateLimiter* rate, Request& to) noexcept {
   if (const auto open = gate(arrival); !open) return std::unexpected(open.error());
   if (arrival.to_many) return std::unexpected(Drop::to_many);
   if (is_bad_source(arrival)) return std::unexpected(Drop::bad_source);
   if (is_denied(arrival, policy)) return std::unexpected(Drop::denied);
-  auto packet = wire::parse_packet(arrival.payload);
-  if (!packet) {
-    if (const auto uncut = parse_uncut_mac(arrival.payload, authentication)) packet = *uncut;
+  if (const auto parsed = wire::parse_packet(arrival.payload, to.packet); !parsed) {
+    const auto uncut = parse_uncut_mac(arrival.payload, secrets);
+    if (!uncut) return std::unexpected(drop_of(parsed.error()));
+    to.packet = *uncut;
   }
-  if (!packet) return std::unexpected(drop_of(packet.error()));
-  if (packet->mac.size() == 4) return std::unexpected(Drop::malformed_mac);  // a crypto-NAK
-  RateLimiter::Charge charge;
-  if (rate != nullptr) charge = rate->charge(arrival.source);
-  const bool has_proof = packet->has_nts_field || !packet->mac.empty();
-  if (has_proof && !charge.within && !rate->may_examine(charge)) {
+  if (to.packet.mac.size() == 4) return std::unexpected(Drop::malformed_mac);  // a crypto-NAK
+  to.charge = rate != nullptr ? rate->charge(arrival.source) : RateLimiter::Charge{};
+  if (to.has_proof() && !to.charge.within && !rate->may_examine(to.charge)) {
     return std::unexpected(Drop::over_limit);
   }
-  if (const auto proven = authenticate(arrival.payload, *packet, authentication); !proven) {
-    return std::unexpected(proven.error());
-  }
+  return {};
+}
 
-  const wire::Header& request = packet->header;
-  wire::Header reply = clock;
-  reply.version = request.version;
-  reply.mode = request.mode == Mode::symmetric_active ? Mode::symmetric_passive : Mode::server;
+std::expected<wire::Header, Drop> conclude(const Request& request, const Arrival& arrival,
+                                           const wire::Header& clock, const Policy& policy,
+                                           NtpTimestamp rec, RateLimiter* rate,
+                                           Seal::Kind by) noexcept {
+  const wire::Header& asked = request.packet.header;
+  std::expected<wire::Header, Drop> answer = clock;  // the one that is returned: not copied
+  wire::Header& reply = *answer;
+  reply.version = asked.version;
+  reply.mode = asked.mode == Mode::symmetric_active ? Mode::symmetric_passive : Mode::server;
   reply.poll = static_cast<std::int8_t>(
-      std::clamp<int>(std::max(request.poll, policy.poll_minimum), kMinPoll, kMaxPoll));
-  reply.org = request.xmt;
+      std::clamp<int>(std::max(asked.poll, policy.poll_minimum), kMinPoll, kMaxPoll));
+  reply.org = asked.xmt;
   reply.rec = rec;
   keep_reftime_behind_rec(reply);
-  const bool is_nak =
-      authentication != nullptr && authentication->seal.kind() == Seal::Kind::nts_nak;
-  if (is_nak) make_kiss(reply, nts::kKissNtsn);
-  if (charge.within) return reply;
-  const bool is_sealed =
-      authentication != nullptr && authentication->seal.kind() != Seal::Kind::none;
-  const bool authenticated = is_self_probe(arrival, policy) ||
-                             (authentication != nullptr && authentication->seal.is_proven());
-  if (const auto answered = judge(*rate, charge, authenticated, reply); !answered) {
-    return std::unexpected(answered.error());
+  if (by == Seal::Kind::nts_nak) make_kiss(reply, nts::kKissNtsn);
+  if (request.charge.within) return answer;
+  const bool authenticated =
+      is_self_probe(arrival, policy) || by == Seal::Kind::mac || by == Seal::Kind::nts;
+  if (const auto judged = judge(*rate, request.charge, authenticated, reply); !judged) {
+    answer = std::unexpected(judged.error());
+  } else if (by != Seal::Kind::none && !authenticated && reply.refid == kKissRate) {
+    answer = std::unexpected(Drop::over_limit);  // G8: who asked with NTS gets NTSN or no kiss
   }
-  // G8: who asked with NTS gets NTSN or no kiss.
-  if (is_sealed && !authenticated && reply.refid == kKissRate) {
-    return std::unexpected(Drop::over_limit);
+  return answer;
+}
+
+std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
+                                          const Policy& policy, NtpTimestamp rec, RateLimiter* rate,
+                                          Authentication* authentication) noexcept {
+  Request request;
+  const Secrets secrets = authentication != nullptr ? authentication->secrets : Secrets{};
+  if (const auto let_in = examine(arrival, policy, secrets, rate, request); !let_in) {
+    return std::unexpected(let_in.error());
   }
-  return reply;
+  auto by = Seal::Kind::none;
+  if (authentication == nullptr) {
+    if (request.packet.has_nts_field) return std::unexpected(Drop::nts_disabled);
+    if (request.has_proof()) return std::unexpected(Drop::unknown_key);
+  } else if (request.has_proof()) {
+    std::array claim{
+        Claim{.bytes = arrival.payload, .packet = &request.packet, .seal = &authentication->seal}};
+    authenticate(claim, secrets, authentication->random);
+    if (claim[0].drop) return std::unexpected(*claim[0].drop);
+    by = authentication->seal.kind();
+  } else {
+    authentication->seal.set_none();
+  }
+  return conclude(request, arrival, clock, policy, rec, rate, by);
 }
 
 void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSource& noise,
@@ -220,7 +240,7 @@ void seal(wire::Header& reply, const Arrival& arrival, NtpTimestamp xmt, NoiseSo
           const Seal& by, std::span<std::byte> out) noexcept {
   NTP_CHECK(arrival.payload.size() >= out.size());  // G1
   seal(reply, arrival, xmt, noise, out.first<wire::kHeaderSize>());
-  by.apply(out);
+  if (by.kind() != Seal::Kind::none) Seal::apply(std::array{Seal::Application{&by, out}});
 }
 
 }  // namespace ntp::server

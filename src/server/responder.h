@@ -32,13 +32,37 @@ struct Arrival {
 // precision, refid, reftime, root delay and dispersion aged to `now`. xmt, rec and org are zero.
 wire::Header describe_clock(const ServerState& state, RawTime now) noexcept;
 
-// gate -> access -> parse -> account -> authenticate -> verdict: the reply with everything but xmt,
-// which the shell reads as late as it can, or why there is none. `clock` is describe_clock() of
-// this batch; `rec` is when the datagram arrived, on the served timescale. The request is charged
-// to its source once it is known to be one, and judged once it has had the chance to prove who sent
-// it; of such proofs only so many are examined above the limit (RateLimiter::may_examine). `rate`
-// has had its begin() for this batch; null: no limit. `authentication` has the keys in force and is
-// told what the reply is sealed with; null: there are none.
+// The decision is gate -> access -> parse -> account -> authenticate -> verdict, in three steps, so
+// that many requests can be authenticated at once:
+//
+//   examine       everything before the proof: who may ask at all, and is it a request?
+//   authenticate  of those that carry a proof (server/authentication.h)
+//   conclude      the reply, or why there is none
+//
+// A request is charged to its source once it is known to be one, and judged once it has had the
+// chance to prove who sent it; of such proofs only so many are examined above the limit
+// (RateLimiter::may_examine). `rate` has had its begin() for this batch; null: no limit.
+
+// One that was let in. Borrows the octets of its arrival.
+struct Request {
+  wire::Packet packet{};
+  RateLimiter::Charge charge{};
+
+  bool has_proof() const noexcept { return packet.has_nts_field || !packet.mac.empty(); }
+};
+std::expected<void, Drop> examine(const Arrival& arrival, const Policy& policy,
+                                  const Secrets& secrets, RateLimiter* rate, Request& to) noexcept;
+
+// The reply with everything but xmt, which the shell reads as late as it can. `clock` is
+// describe_clock() of this batch; `rec` is when the datagram arrived, on the served timescale;
+// `by` is none for a request without a proof, else what authenticate() found.
+std::expected<wire::Header, Drop> conclude(const Request& request, const Arrival& arrival,
+                                           const wire::Header& clock, const Policy& policy,
+                                           NtpTimestamp rec, RateLimiter* rate,
+                                           Seal::Kind by) noexcept;
+
+// All three for one request. `authentication` has the keys in force and is told what the reply is
+// sealed with; null: there are none.
 std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::Header& clock,
                                           const Policy& policy, NtpTimestamp rec,
                                           RateLimiter* rate = nullptr,

@@ -1,5 +1,7 @@
 #include "wire/packet.h"
 
+#include <new>
+
 #include "base/bytes.h"
 
 namespace ntp::wire {
@@ -21,10 +23,19 @@ bool is_mac_size(std::size_t size) noexcept { return size == 4 || size == 20 || 
 }  // namespace
 
 std::expected<Packet, ParseError> parse_packet(std::span<const std::byte> bytes) noexcept {
+  std::expected<Packet, ParseError> packet;
+  if (const auto parsed = parse_packet(bytes, *packet); !parsed) {
+    packet = std::unexpected(parsed.error());
+  }
+  return packet;
+}
+
+std::expected<void, ParseError> parse_packet(std::span<const std::byte> bytes,
+                                             Packet& to) noexcept {
   if (bytes.size() < kHeaderSize || bytes.size() > kMaxPacketSize || bytes.size() % 4 != 0) {
     return std::unexpected(ParseError::length);
   }
-  Packet packet{.header = parse_header(bytes.first<kHeaderSize>())};
+  Packet& packet = *::new (&to) Packet{.header = parse_header(bytes.first<kHeaderSize>())};
   auto rest = bytes.subspan(kHeaderSize);
   while (rest.size() > kMaxMacSize) {
     if (packet.header.version < kFirstVersionWithFields) {
@@ -42,7 +53,7 @@ std::expected<Packet, ParseError> parse_packet(std::span<const std::byte> bytes)
   packet.fields = bytes.subspan(kHeaderSize, bytes.size() - kHeaderSize - rest.size());
   if (!rest.empty() && !is_mac_size(rest.size())) return std::unexpected(ParseError::mac);
   packet.mac = rest;
-  return packet;
+  return {};
 }
 
 }  // namespace ntp::wire
