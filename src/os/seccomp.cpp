@@ -207,9 +207,9 @@ std::expected<void, Error> try_filter(ThreadRole role) {
   if (!is_under(role)) return fails("the kernel took the filter, and does not run it");
   if (default_action(role) == SCMP_ACT_KILL_PROCESS) return {};  // that trial would be our last
   is_trying = 1;
-  const bool refused = ::syscall(kOnNoList, 0) == -1 && errno == EPERM;
+  const bool is_refused = ::syscall(kOnNoList, 0) == -1 && errno == EPERM;
   is_trying = 0;
-  if (!refused) return fails("the filter lets a call pass that is not on the list");
+  if (!is_refused) return fails("the filter lets a call pass that is not on the list");
   return {};
 }
 

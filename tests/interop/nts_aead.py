@@ -150,5 +150,5 @@ def checks(lab):
         lab.check(f"nts: ours takes the time from Debian {release}'s chronyd by {aead}", [package],
                   lambda p, name=f"k{release}", aead=aead: ours_of_chronyd(lab, p, name, aead))
     lab.check(f"nts: ntpsec takes the time from ours by {SIV_CMAC}", ["ntpsec"], lambda p: ntpsec_of_ours(lab, p), lab.lock("ntpsec"))
-    lab.check("nts: ntpsec lives on the cookies of ours", ["ntpsec"], lambda p: ntpsec_lasts(lab, p))
+    lab.check("nts: ntpsec lives on the cookies of ours", ["ntpsec"], lambda p: ntpsec_lasts(lab, p), lab.lock("ntpsec"))
     lab.check(f"nts: ntpd-rs takes the time from ours by {SIV_CMAC}", ["ntpd-rs"], lambda p: ntpd_rs_of_ours(lab, p))
