@@ -57,7 +57,7 @@ struct KeCounters {
   std::array<std::uint64_t, kKeOutcomes> outcomes{};
   std::array<std::uint64_t, kKeAeads> aeads{};  // of the outcome "ok"
   std::uint64_t accepted = 0;
-  std::uint64_t accept_errors = 0;  // no descriptor or no memory was to be had
+  std::uint64_t accept_errors = 0;  // for want of descriptors or memory, or by the network
   std::uint64_t open = 0;           // now
 
   friend bool operator==(const KeCounters&, const KeCounters&) = default;

@@ -358,7 +358,7 @@ void write_nts(Exposition& out, const Report& report) {
     out.sample(ke.counters.aeads[i], {{"aead", kKeAeadNames[i]}});
   }
   out.counter("ntp_nts_ke_accept_errors_total",
-              "Connections that had to wait because no descriptor or no memory was to be had.",
+              "Connections that had to wait for descriptors, for memory, or for the network.",
               ke.counters.accept_errors);
   out.gauge("ntp_nts_ke_connections_open", "Connections that are open.", ke.counters.open);
   out.family("ntp_nts_ke_sandbox", "gauge", "1 for what is in force of that process's sandbox.");

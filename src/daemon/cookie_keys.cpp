@@ -7,11 +7,15 @@
 
 #include "daemon/cookie_secret.h"
 #include "daemon/first_day.h"
+#include "server/state.h"
 
 namespace ntp::daemon {
 namespace {
 
-constexpr std::chrono::hours kKeepAge{1};
+// How often the age of the epoch is written: as often as the server has grown twice as old.
+constexpr std::chrono::seconds kKeepAgeFirst = std::chrono::minutes(1);
+constexpr std::chrono::seconds kKeepAge = std::chrono::hours(1);
+constexpr int kKeepsOfAnEpoch = 8;
 
 std::chrono::seconds since_1970(RealTime time) {
   return std::chrono::floor<std::chrono::seconds>(time.time_since_epoch());
@@ -103,9 +107,14 @@ bool CookieKeyKeeper::read_shared() {
 bool CookieKeyKeeper::look_at_shared(const Time& now) {
   const bool changed = read_shared();
   if (shared_.current.empty()) return false;
-  if (now.known) known_ = {now.raw, now.real};
+  // The machine's own clock stood still, and nobody knows for how long our neighbours went on.
+  if (before_ && server::slept(now.boot_lead - before_->boot_lead, now.raw - before_->raw)) {
+    known_.reset();
+  }
+  before_ = now;
+  if (now.known) known_ = now;
   // Once known, it goes on by the machine's own clock, whoever sets that of the host.
-  const RealTime time = known_ ? known_->second + (now.raw - known_->first) : now.real;
+  const RealTime time = known_ ? known_->real + (now.raw - known_->raw) : now.real;
   const std::uint32_t oldest = epoch(kFirstDay);
   const auto present = known_ ? std::optional(epoch(time)) : std::nullopt;
   const std::uint32_t sealing = std::max(oldest, epoch(time));
@@ -149,15 +158,26 @@ void CookieKeyKeeper::read_own() {
                   state_file_, parsed.error()));
 }
 
-void CookieKeyKeeper::keep() {
+void CookieKeyKeeper::keep() { write_own({}); }
+
+std::chrono::seconds CookieKeyKeeper::until_next_write() const {
+  const auto most = std::min(kKeepAge, rotation_ / kKeepsOfAnEpoch);
+  const auto ran = std::chrono::floor<std::chrono::seconds>(looked_ - begun_);
+  return std::clamp(ran, std::min(kKeepAgeFirst, most), most);
+}
+
+void CookieKeyKeeper::write_own(std::chrono::seconds ahead) {
   if (!own_ || state_file_.empty()) return;
   kept_ = looked_;
+  keep_at_ = looked_ + ahead;
   if (!unreadable_.empty()) {
     return say(unreadable_ +
                "; the file is left as it is, and until a restart finds it readable the cookie keys "
                "are others, which are lost when the server ends");
   }
-  std::string text = format_own_secret(*own_);
+  OwnCookieSecret then = *own_;
+  then.age += ahead;
+  std::string text = format_own_secret(then);
   const auto written = os::replace_secret_file(state_file_, text);
   os::wipe(text);
   say(written ? "" : written.error() + "; the cookie keys are lost when the server ends");
@@ -167,7 +187,7 @@ bool CookieKeyKeeper::look_at_own(const Time& now) {
   const bool first = !own_;
   if (first) {
     read_own();
-    looked_ = now.raw;
+    begun_ = looked_ = now.raw;
   }
   const auto elapsed = std::chrono::floor<std::chrono::seconds>(now.raw - looked_);
   looked_ += elapsed;
@@ -177,7 +197,7 @@ bool CookieKeyKeeper::look_at_own(const Time& now) {
         .secret = own_->current.view(), .previous = own_->previous.view(), .epoch = own_->epoch});
   }
   const bool retry = !problem_.empty() && looked_ - kept_ >= std::chrono::minutes(1);
-  if (first || next || retry || looked_ - kept_ >= kKeepAge) keep();
+  if (first || next || retry || looked_ >= keep_at_) write_own(until_next_write());
   return first || next;
 }
 

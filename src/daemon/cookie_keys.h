@@ -23,14 +23,16 @@ class CookieKeyKeeper {
 
   struct Time {
     RawTime raw{};
-    RealTime real{};     // the served time, or the host's where none is served
-    bool known = false;  // it is synchronised
+    RealTime real{};                       // the served time, or the host's where none is served
+    bool known = false;                    // it is synchronised
+    std::chrono::nanoseconds boot_lead{};  // os::boot_lead()
   };
   // Whether the keys have become others.
   bool look(const Time& now);
   // The files may be others (SIGHUP): the next look reads them anyway.
   void look_again() noexcept { anyway_ = true; }
-  // At the end: how old the epoch has become.
+  // At the end: how old the epoch has become. Until then the file says how old it will be when it
+  // is written next, so that who is killed has not lived for nothing.
   void keep();
 
   // Null: there are none, because the secret cannot be read.
@@ -53,6 +55,8 @@ class CookieKeyKeeper {
   std::uint32_t epoch(RealTime time) const;
   bool look_at_own(const Time& now);
   void read_own();
+  void write_own(std::chrono::seconds ahead);
+  std::chrono::seconds until_next_write() const;
   void say(std::string problem);
 
   const config::NtsSettings settings_;
@@ -66,14 +70,17 @@ class CookieKeyKeeper {
 
   Shared shared_;
   os::FileMark mark_{}, previous_mark_{};
-  std::optional<std::pair<RawTime, RealTime>> known_;  // when the time was known last
-  std::optional<std::uint32_t> epoch_;                 // of keys_; nothing: the time is not known
+  std::optional<Time> before_;  // of the last look
+  std::optional<Time> known_;   // when the time was known last, and the machine has not slept since
+  std::optional<std::uint32_t> epoch_;  // of keys_; nothing: the time is not known
   std::uint32_t sealing_epoch_ = 0;
 
   std::optional<OwnCookieSecret> own_;
   std::string unreadable_;  // why the file that is there could not be read: it is not replaced
+  RawTime begun_{};
   RawTime looked_{};
   RawTime kept_{};
+  RawTime keep_at_{};
 };
 
 }  // namespace ntp::daemon

@@ -93,6 +93,27 @@ TEST_F(CookieKeys, OnceTheTimeIsKnownAClockThatIsSetChangesNothing) {
   EXPECT_TRUE(opens(server, before));
 }
 
+// Its own clock stood still meanwhile. A neighbour that went on makes cookies of a newer epoch.
+TEST_F(CookieKeys, AfterASuspendTheTimeIsNotKnownUntilItIsToldAgain) {
+  auto neighbour = keeper(shared(kSecret)), sleeper = keeper(shared(kSecret));
+  neighbour.look({.raw = kRaw, .real = kNow + hours(24 * 3), .known = true});
+  sleeper.look({.raw = kRaw, .real = kNow, .known = true, .boot_lead = seconds(7)});
+  sleeper.look({.raw = kRaw + hours(24 * 30), .real = kNow, .boot_lead = seconds(7)});
+  EXPECT_FALSE(opens(sleeper, cookie(neighbour))) << "it knows better by its own clock";
+  const auto lead = seconds(7) + hours(24 * 3);
+  const CookieKeyKeeper::Time awake{
+      .raw = kRaw + hours(24 * 30) + seconds(1), .real = kNow + hours(24 * 3), .boot_lead = lead};
+  EXPECT_TRUE(sleeper.look(awake));
+  EXPECT_TRUE(opens(sleeper, cookie(neighbour)));
+  EXPECT_TRUE(opens(neighbour, cookie(sleeper))) << "its host's clock was set";
+  EXPECT_NE(sleeper.where().find("the time is not known"), std::string::npos) << sleeper.where();
+  auto told = awake;
+  told.raw += seconds(1);
+  told.known = true;
+  EXPECT_TRUE(sleeper.look(told));
+  EXPECT_EQ(sleeper.where(), neighbour.where());
+}
+
 TEST_F(CookieKeys, ASecretMayBeReplacedByANewOne) {
   auto old = keeper(shared(kSecret));
   old.look({.raw = kRaw, .real = kNow, .known = true});
@@ -145,6 +166,39 @@ TEST_F(CookieKeys, OfItsOwnSurviveARestartAndAnyClock) {
     server.look({.raw = RawTime{} + hours(24 * day), .real = kNow, .known = false});
     EXPECT_EQ(opens(server, before), day <= 7) << day;
   }
+}
+
+// Whoever is killed again and again never comes to the end of an hour, nor to that of an epoch.
+TEST_F(CookieKeys, OfItsOwnAgeAlthoughNoEndIsOrderly) {
+  settings_.rotation = seconds(600);
+  for (const seconds life : {seconds(20), seconds(90), seconds(1000), seconds(5000)}) {
+    std::filesystem::remove(folder_ / "cookie-keys");
+    std::optional<std::vector<std::byte>> before;
+    seconds ran{};
+    for (bool good = true; good; ran += life) {
+      ASSERT_LE(ran, seconds(8 * 600) + life) << life.count();
+      auto server = keeper(settings_, true);
+      for (seconds at{}; at <= life; at += seconds(10)) {
+        server.look({.raw = kRaw + at, .real = kNow, .known = true});
+      }
+      if (!before) before = cookie(server);
+      good = opens(server, *before);
+    }
+    const double counts_at_most = std::max(2.0, 80.0 / static_cast<double>(life.count()));
+    EXPECT_GE(ran * counts_at_most, seconds(7 * 600)) << life.count();
+  }
+}
+
+TEST_F(CookieKeys, OfItsOwnAreAsOldAsTheyAreAfterAnOrderlyEnd) {
+  for (int life = 0; life < 100; ++life) {
+    auto server = keeper(settings_, true);
+    server.look({.raw = kRaw, .real = kNow, .known = true});
+    server.look({.raw = kRaw + seconds(20), .real = kNow, .known = true});
+    server.keep();
+  }
+  std::ifstream file(folder_ / "cookie-keys");
+  EXPECT_NE(std::string(std::istreambuf_iterator<char>(file), {}).find("\nage 2000\n"),
+            std::string::npos);
 }
 
 TEST_F(CookieKeys, OfItsOwnAreMadeAnewWhereTheFileIsGarbled) {

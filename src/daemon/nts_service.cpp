@@ -32,12 +32,15 @@ void NtsService::run() {
 }
 
 void NtsService::look() {
-  const auto state = served_.state.read();
+  auto state = served_.state.read();
   const Instant now = os::now();
+  const auto lead = os::boot_lead();
+  if (server::slept(lead - state.boot_lead, now.raw - state.at)) state = {};
   const CookieKeyKeeper::Time time{
       .raw = now.raw,
       .real = state.own_clock ? state.map(now.raw) : now.real,
-      .known = state.synchronised && server::is_serving(state, now.raw)};
+      .known = state.synchronised && server::is_serving(state, now.raw),
+      .boot_lead = lead};
   ke_.deliver();
   if (!keys_.look(time)) return;
   workers_.set_cookie_keys(keys_.keys());

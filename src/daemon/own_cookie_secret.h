@@ -2,7 +2,8 @@
 // kept over restarts. Pure.
 //
 // Epochs are counted by how long the server has run, not by the time of day: a clock that is set
-// does not take anybody's cookies away. The secret is replaced every eighth epoch and the one
+// does not take anybody's cookies away. What a server that is killed has run counts at least in
+// full, at most twice, or as a minute. The secret is replaced every eighth epoch and the one
 // before it dropped with the next one, so whoever finds the file cannot open what is older than
 // sixteen.
 #pragma once

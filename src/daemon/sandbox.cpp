@@ -91,7 +91,8 @@ std::expected<void, StartFailure> Sandbox::enter(const config::Settings& setting
   }
   if (has_names(settings)) load_name_services();
   reach_ = reach_of(settings, config_file);
-  in_force_ = os::confine(reach_, os::ThreadRole::service);
+  in_force_ =
+      os::confine(reach_, os::ThreadRole::service, settings.clock.steer == clock::Actuator::system);
   const std::string& lack = in_force_.lacking;
   if (!lack.empty() && settings.server.sandbox == config::Sandbox::required) {
     return std::unexpected(StartFailure{

@@ -94,15 +94,12 @@ void Worker::look_at_the_time() noexcept { begin_accounts(os::raw_now()); }
 void Worker::set_access(std::shared_ptr<const server::AccessTable> table) {
   access_tables_.push_back(std::move(table));  // first: where that fails, nobody is to look at it
   access_.store(access_tables_.back().get(), std::memory_order_release);
+  batch_of_old_access_ = batch_under_way();
   forget_old_access();
 }
 
-// Whoever is seen not to plan after the new table was set will plan with that one; the fence here
-// and the one in plan() forbid that each misses what the other wrote.
 void Worker::forget_old_access() noexcept {
-  if (access_tables_.size() < 2) return;
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (planning_.load(std::memory_order_acquire)) return;
+  if (access_tables_.size() < 2 || !is_over(batch_of_old_access_)) return;
   access_tables_.erase(access_tables_.begin(), access_tables_.end() - 1);
 }
 
@@ -115,9 +112,9 @@ std::size_t Worker::serve(bool wait) noexcept {
     if (batch_.failure() != 0) counters_.receive_errors.add(1);
     return 0;
   }
-  begin_with_keys();
+  begin_batch();
   answer(count);
-  end_with_keys();
+  end_batch();
   return count;
 }
 
@@ -138,26 +135,17 @@ void Worker::set_keys(std::shared_ptr<const server::SymmetricKeys> symmetric,
   kept_keys_.push_back(std::make_unique<const Keys>(
       Keys{.symmetric = std::move(symmetric), .cookies = std::move(cookies), .secrets = secrets}));
   keys_.store(kept_keys_.back().get(), std::memory_order_release);
-  // A batch that is not seen to be under way here will begin with the new keys: this fence and the
-  // one in begin_with_keys() forbid that each side misses what the other wrote.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  batch_at_change_ = batches_begun_and_ended_.load(std::memory_order_acquire);
+  batch_of_old_keys_ = batch_under_way();
   forget_old_keys();
 }
 
-// What was in force before can only be in the hands of the batch that was under way at the change,
-// if one was: it is over once the number is another.
+// What was in force before can only be in the hands of the batch that was under way at the change.
 void Worker::forget_old_keys() noexcept {
-  if (kept_keys_.size() < 2) return;
-  const bool was_under_way = batch_at_change_ % 2 == 1;
-  if (was_under_way &&
-      batches_begun_and_ended_.load(std::memory_order_acquire) == batch_at_change_) {
-    return;
-  }
+  if (kept_keys_.size() < 2 || !is_over(batch_of_old_keys_)) return;
   kept_keys_.erase(kept_keys_.begin(), kept_keys_.end() - 1);
 }
 
-void Worker::begin_with_keys() noexcept {
+void Worker::begin_batch() noexcept {
   count_batch();
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const Keys* keys = keys_.load(std::memory_order_acquire);
@@ -174,8 +162,6 @@ void Worker::answer(std::size_t count) noexcept {
   counters_.received.add(count);
   counters_.batches.add(1);
   policy_ = served_.policy.read();
-  planning_.store(true, std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   policy_.access = access_.load(std::memory_order_acquire);
   begin_accounts(now);
   if (policy_.log_requests) notes_.push({.received = static_cast<std::uint32_t>(count)});
@@ -204,7 +190,6 @@ void Worker::answer(std::size_t count) noexcept {
   if (secrets_.cookies != nullptr || secrets_.symmetric != nullptr) crypto::wipe_stack();
   counters_.leaked.set(rate_.leaked());
   policy_.access = nullptr;
-  planning_.store(false, std::memory_order_release);
 }
 
 // False where there is no reply; whether a request with a proof gets one is not known yet. Those

@@ -120,8 +120,18 @@ class Worker {
   void dispatch(std::span<Pending> pending) noexcept;
   void write(std::span<Pending> some, NtpTimestamp xmt) noexcept;
   void record_latency(double latency_s) noexcept;
-  void begin_with_keys() noexcept;
-  void end_with_keys() noexcept { count_batch(); }
+  void begin_batch() noexcept;
+  void end_batch() noexcept { count_batch(); }
+  // The number of the batch that is under way and may hold what was in force until now; 0: none is.
+  // What has just been put in force is in the hands of every later one.
+  std::uint64_t batch_under_way() const noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // begin_batch() has the other
+    const auto number = batches_begun_and_ended_.load(std::memory_order_acquire);
+    return number % 2 == 1 ? number : 0;
+  }
+  bool is_over(std::uint64_t batch) const noexcept {
+    return batch == 0 || batches_begun_and_ended_.load(std::memory_order_acquire) != batch;
+  }
   void count_batch() noexcept {  // the only one that writes it: no read-modify-write is needed
     const auto number = batches_begun_and_ended_.load(std::memory_order_relaxed);
     batches_begun_and_ended_.store(number + 1, std::memory_order_release);
@@ -144,15 +154,15 @@ class Worker {
   server::Secrets secrets_{};  // of this batch
   std::atomic<const Keys*> keys_{nullptr};
   std::vector<std::unique_ptr<const Keys>> kept_keys_;  // the last one is in force
-  // Odd while a batch is using what keys_ pointed at.
+  // Odd while a batch is using what keys_ and access_ pointed at.
   std::atomic<std::uint64_t> batches_begun_and_ended_{0};
-  std::uint64_t batch_at_change_ = 0;  // of the keys
+  std::uint64_t batch_of_old_keys_ = 0;
+  std::uint64_t batch_of_old_access_ = 0;
   server::Counters counters_;
   Notes notes_;
   std::uint64_t notes_told_ = 0;
   std::vector<std::shared_ptr<const server::AccessTable>> access_tables_;  // the last is in force
   std::atomic<const server::AccessTable*> access_{nullptr};
-  std::atomic<bool> planning_{false};  // may hold what access_ was
   RawTime deadline_ = RawTime::max();  // of the drain; set before stopping_
   Leave leave_ = Leave::no;            // likewise
   std::atomic<bool> stopping_{false};

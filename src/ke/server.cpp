@@ -154,10 +154,11 @@ bool Server::accept_one(int listener) {
   if (!fd) {
     if (errno == EINTR || errno == ECONNABORTED) return true;
     if (errno == EAGAIN) return false;
+    const bool is_want = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
     ++counters_.accept_errors;
-    if (make_room()) return true;
-    // Somebody else has used up what there is. The connection waits in the queue, and we do not
-    // spin.
+    if (is_want && make_room()) return true;
+    // Somebody else has used up what there is, or it is the network's error (accept(2)), of which
+    // no guest is the cause. The connection waits in the queue, and we do not spin.
     paused_ = true;
     paused_until_ = now_ + kPause;
     for (std::size_t i = 0; i < listeners_.size(); ++i) {

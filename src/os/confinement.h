@@ -23,6 +23,10 @@ struct Confinement {
 // The calling process, which has one thread: no code from data and no dump, files and ports as
 // `reach` says, system calls by `role`. That of a thread: each further thread takes on its own
 // (confine_thread). That of a process: it will stay one thread. Needs PR_SET_NO_NEW_PRIVS; once.
-Confinement confine(const Reach& reach, ThreadRole role);
+//
+// The kernel's word is not taken for it: the root directory, if it is out of reach, must not open;
+// a call that is on no list must be refused; no capability may be there, but CAP_SYS_TIME with
+// `may_set_time`. What does not hold is not in force, and is lacking.
+Confinement confine(const Reach& reach, ThreadRole role, bool may_set_time = false);
 
 }  // namespace ntp::os

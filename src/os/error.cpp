@@ -4,6 +4,6 @@
 
 namespace ntp::os {
 
-std::string Error::text() const { return doing + ": " + std::strerror(code); }
+std::string Error::text() const { return code == 0 ? doing : doing + ": " + std::strerror(code); }
 
 }  // namespace ntp::os

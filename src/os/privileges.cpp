@@ -50,9 +50,24 @@ SocketOwner::~SocketOwner() { ::setfsuid(static_cast<uid_t>(before_)); }
 
 bool close_memory() noexcept {
   constexpr int kSetMdwe = 65;  // PR_SET_MDWE, which the headers of Debian 12 do not have
-  constexpr unsigned long kRefuseExecGain = 1;
+  constexpr int kGetMdwe = 66;
+  constexpr int kRefuseExecGain = 1;
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  return ::prctl(kSetMdwe, kRefuseExecGain, 0, 0, 0) == 0;
+  return ::prctl(kSetMdwe, static_cast<unsigned long>(kRefuseExecGain), 0, 0, 0) == 0 &&
+         (::prctl(kGetMdwe, 0, 0, 0, 0) & kRefuseExecGain) != 0;
+}
+
+std::string privileges_left(bool may_set_time) {
+  if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) return "programs could gain some";
+  Sets sets{};
+  if (!get_capabilities(sets)) return Error::last("capget").text();
+  const std::uint32_t wanted = may_set_time ? 1u << CAP_SYS_TIME : 0;
+  std::uint32_t kept = 0;
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    const auto& set = sets[i];
+    kept |= (set.effective | set.permitted | set.inheritable) & ~(i == 0 ? wanted : 0);
+  }
+  return kept == 0 ? "" : "the kernel did not take all capabilities away";
 }
 
 bool drop_thread_capabilities() noexcept { return set_capabilities(Sets{}); }

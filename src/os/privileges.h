@@ -43,6 +43,10 @@ struct Standing {
 // With `keep_time` CAP_SYS_TIME stays, if it is there, in this thread and those that it starts.
 Standing drop_privileges(std::uint32_t uid, std::uint32_t gid, bool keep_time = false);
 
+// What there is of privilege after that, for people; empty: nothing, but CAP_SYS_TIME with
+// `may_set_time`.
+std::string privileges_left(bool may_set_time);
+
 // Nobody without privilege may look into the memory of the process or get it as a core dump; the
 // kernel refuses to make code of data from now on, where it can (6.3 and newer: true).
 bool close_memory() noexcept;

@@ -16,6 +16,7 @@
 
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <memory>
 
@@ -35,6 +36,16 @@ std::atomic<std::uint64_t> unconfined_count{0};
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "it is set by a signal handler");
 thread_local ThreadRole this_role = ThreadRole::service;
 
+// ---- the two calls of the self-test: they are on no list, change nothing, and nobody else makes
+// them
+
+constexpr long kAskWhose = SYS_getsid;   // to which each filter has an answer of its own
+constexpr long kOnNoList = SYS_getpgid;  // to which none has
+constexpr int kFirstAnswer = 256;        // Linux has no errors with such numbers
+thread_local volatile std::sig_atomic_t is_trying = 0;
+
+constexpr int answer_of(ThreadRole role) noexcept { return kFirstAnswer + static_cast<int>(role); }
+
 void set_result(ucontext_t& context, long result) noexcept {
 #if defined(__x86_64__)
   context.uc_mcontext.gregs[REG_RAX] = result;
@@ -47,12 +58,13 @@ void set_result(ucontext_t& context, long result) noexcept {
 
 void on_refused(int, siginfo_t* info, void* context) noexcept {
   const auto number = static_cast<std::size_t>(info->si_syscall);
+  set_result(*static_cast<ucontext_t*>(context), -EPERM);
+  if (is_trying != 0 && number == kOnNoList) return;
   refused_count.fetch_add(1, std::memory_order_relaxed);
   if (number < kMostCalls) {
     refused[static_cast<std::size_t>(this_role)][number / kWordBits].fetch_or(
         std::uint64_t{1} << number % kWordBits, std::memory_order_relaxed);
   }
-  set_result(*static_cast<ucontext_t*>(context), -EPERM);
 }
 
 // ---- the filters, made once
@@ -166,6 +178,11 @@ std::expected<Program, Error> compile(ThreadRole role) {
   (void)::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, kBinaryTree);
   if (failed == 0) failed = add_list(filter.get(), role);
   if (failed == 0 && kInstrumented) failed = add_instruments(filter.get());
+  if (failed == 0) {
+    failed = ::seccomp_rule_add(filter.get(),
+                                SCMP_ACT_ERRNO(static_cast<std::uint32_t>(answer_of(role))),
+                                static_cast<int>(kAskWhose), 0);
+  }
   if (failed != 0) return std::unexpected(Error{"make a filter of system calls", -failed});
   return export_program(filter.get());
 }
@@ -177,6 +194,23 @@ bool load(const Program& program) noexcept {
                         .filter = const_cast<sock_filter*>(program.data())};
   return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &code) ==
          0;
+}
+
+// Of all filters that a thread is under, the one that it loaded last answers: which one that is.
+bool is_under(ThreadRole role) noexcept {
+  return ::syscall(kAskWhose, 0) == -1 && errno == answer_of(role);
+}
+
+// That the kernel took a filter is its word. What it does is seen by two calls.
+std::expected<void, Error> try_filter(ThreadRole role) {
+  const auto fails = [](const char* what) { return std::unexpected(Error{what, 0}); };
+  if (!is_under(role)) return fails("the kernel took the filter, and does not run it");
+  if (default_action(role) == SCMP_ACT_KILL_PROCESS) return {};  // that trial would be our last
+  is_trying = 1;
+  const bool is_refused = ::syscall(kOnNoList, 0) == -1 && errno == EPERM;
+  is_trying = 0;
+  if (!is_refused) return fails("the filter lets a call pass that is not on the list");
+  return {};
 }
 
 }  // namespace
@@ -197,13 +231,15 @@ std::expected<void, Error> confine_process(ThreadRole role) {
   if (!load(programs[static_cast<std::size_t>(role)])) {
     return std::unexpected(Error::last("filter system calls (seccomp)"));
   }
+  if (auto held = try_filter(role); !held) return held;
   in_force = true;
   return {};
 }
 
 void confine_thread(ThreadRole role) noexcept {
   this_role = role;
-  if (in_force && !load(programs[static_cast<std::size_t>(role)])) {
+  if (!in_force) return;
+  if (!load(programs[static_cast<std::size_t>(role)]) || !is_under(role)) {
     unconfined_count.fetch_add(1, std::memory_order_relaxed);
   }
 }

@@ -132,6 +132,7 @@ constexpr std::array kCalls{
     SystemCall{"clone", P, Allowed::process},
     SystemCall{"wait4", P},
     SystemCall{"prctl", P},
+    SystemCall{"capget", P},
     SystemCall{"getppid", P},
     SystemCall{"setpriority", P},
     SystemCall{"prlimit64", P},

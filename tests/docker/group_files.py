@@ -24,6 +24,9 @@ def stack_is_valid(lab):
     if "unknown shorthand flag" in done.stdout or "is not a docker command" in done.stdout:
         return "this client cannot check it; the swarm group deploys it"
     expect(done.returncode == 0, done.stdout)
+    targets = set(re.findall(r"target: (/run\S+|cookie_secret)", done.stdout))
+    expect(targets == {"/run/tls/server.crt", "/run/tls/server.key", "cookie_secret"},
+           f"the cookie secret lies where key establishment reads: {targets}")
     expect("undefined" not in done.stdout and "ignor" not in done.stdout.lower(), done.stdout)
     return None
 

@@ -159,20 +159,31 @@ print(len(cookies(establish(context, sys.argv[2]))))
 @group.check("NTS: the documents' lines make an authority and serve; who trusts it gets eight cookies")
 def nts(lab):
     address, volume = lab.nodes.address(1), f"ntp-nts-{lab.number}"
-    state, tls = f"{volume}:/var/lib/ntp-server", "/var/lib/ntp-server/tls"
+    authority, tls = lab.folder / "nts" / "authority", lab.folder / "nts" / "tls"
+    for folder in (authority, tls):
+        folder.mkdir(parents=True)
+        os.chown(folder, 65532, 65532)
+
+    def make(what):
+        lab.node("run", "--rm", *HARDENED, "-v", f"{authority}:/authority", lab.image, "ca", what, "--dir", "/authority", "time.lan", address)
+        for name in ("server.crt", "server.key"):
+            (authority / name).rename(tls / name)
 
     def keys(root):
         return subprocess.run([*lab.nodes.enter(0), "python3", "-c", KEYS, REPOSITORY / "tests" / "system", address, root],
                               capture_output=True, text=True, timeout=20)
     try:
-        lab.node("run", "--rm", *HARDENED, "-v", state, lab.image, "ca", "init", "--dir", tls, "time.lan", address)
-        with lab.container(lab.node, *HARDENED, *PUBLISHED, "-p", "4460:4460/tcp", "-v", state,
-                           "-e", f"NTP_SERVER_NTS_CERTIFICATE={tls}/server.crt", "-e", f"NTP_SERVER_NTS_KEY={tls}/server.key",
+        make("init")
+        with lab.container(lab.node, *HARDENED, *PUBLISHED, "-p", "4460:4460/tcp", "-v", f"{volume}:/var/lib/ntp-server", "-v", f"{tls}:/tls:ro",
+                           "-e", "NTP_SERVER_NTS_CERTIFICATE=/tls/server.crt", "-e", "NTP_SERVER_NTS_KEY=/tls/server.key",
                            lab.image, wait_for="NTS key establishment") as name:
-            lab.node("cp", f"{name}:{tls}/ca.crt", lab.folder / "ca.crt")
-            until("eight cookies", 10, lambda: keys(lab.folder / "ca.crt").stdout == "8\n")
+            until("eight cookies", 10, lambda: keys(authority / "ca.crt").stdout == "8\n")
             stranger = keys("/etc/ssl/certs/ca-certificates.crt")
             expect("CERTIFICATE_VERIFY_FAILED" in stranger.stderr, stranger.stderr)
+            make("issue")
+            until("the renewed certificate", 10, lambda: lab.node("logs", name).count("certificate loaded") == 2)
+            expect(keys(authority / "ca.crt").stdout == "8\n", "no cookies by the renewed certificate")
+            expect("lies where" not in lab.node("logs", name), "a secret where key establishment may read")
             ask_node(lab)
             lab.node("exec", name, "/ntp-server", "healthcheck")
     finally:

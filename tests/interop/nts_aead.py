@@ -48,8 +48,11 @@ class Alone:
         """Keys handed out, by algorithm."""
         return {aead: count for aead, count in self.status()["nts"]["aeads"].items() if count}
 
-    def has_answered(self, more_than, said):
-        until(lambda: self.status()["packets"]["nts_accepted"] > more_than, 30, f"{more_than} answers\n{said()}\n{self.status()}")
+    def has_answered(self, more_than, said, within_s=30):
+        try:
+            until(lambda: self.status()["packets"]["nts_accepted"] > more_than, within_s)
+        except AssertionError:
+            raise AssertionError(f"no {more_than} answers\n{said()}\n{self.status()['packets']}\n{self.status()['nts']}") from None
         assert self.status()["packets"]["nts_naks"] == 0, self.status()
 
 
@@ -108,6 +111,30 @@ def ntpsec_of_ours(lab, package):
         assert ours.given() == {SIV_CMAC: 1}, ours.given()
 
 
+def ntpsec_lasts(lab, package):
+    """As a lasting client: what ntpq tells of its cookies, answers and choice, and what we count of it."""
+    with Alone(lab, "al") as ours:
+        node = lab.node("alc")
+        config = tempfile.mktemp(suffix=".conf", dir="/run")
+        with open(config, "w") as file:
+            file.write(f"server al nts ca {ours.authority.root} iburst minpoll 0 maxpoll 0\ndisable ntp\nrestrict default noquery\nrestrict 127.0.0.1\n"
+                       f"driftfile {config}.drift\n")  # it ends where it may not lead the clock, so it does not try
+
+        def ntpq(*words):
+            asked = [word for command in words for word in ("-c", command)]
+            return run([*node.enter, "/usr/bin/python3", package.path("/usr/bin/ntpq"), "-n", *asked, "127.0.0.1"], package.environment())[1]
+        with daemon([*node.enter, *no_clock("ntpd", "-n", "-g", "-c", config)], package.environment()) as said:
+            ours.has_answered(2 * JAR, said, 75)  # it asks every other second at most
+            text = until(lambda: (now := ntpq("rv &1")) and "sys.peer" in now and now, 30, f"its choice\n{said()}\n{ntpq('rv &1', 'ntsinfo')}")
+            assert clients.first(r"ntscookies=(\d+)", text) >= JAR - 2 and "stratum=3" in text, text
+            offset_s = clients.first(r"\boffset=([-\d.]+)", text) / 1000
+            assert abs(offset_s - clients.AHEAD_S) < clients.TOLERANCE_S, text
+            text = ntpq("ntsinfo")
+            good, bad = clients.first(r"(?mi)^NTS client recvs good: +(\d+)", text), clients.first(r"(?mi)^NTS client recvs w error: +(\d+)", text)
+            assert good > JAR and bad == 0, text
+            assert ours.given() == {SIV_CMAC: 1}, f"a second handshake: {ours.given()}"
+
+
 def ntpd_rs_of_ours(lab, package):
     with Alone(lab, "ar") as ours:
         with daemon(*ntpd_rs(lab, package, "ar", ours.authority.root)) as said:
@@ -123,4 +150,5 @@ def checks(lab):
         lab.check(f"nts: ours takes the time from Debian {release}'s chronyd by {aead}", [package],
                   lambda p, name=f"k{release}", aead=aead: ours_of_chronyd(lab, p, name, aead))
     lab.check(f"nts: ntpsec takes the time from ours by {SIV_CMAC}", ["ntpsec"], lambda p: ntpsec_of_ours(lab, p), lab.lock("ntpsec"))
+    lab.check("nts: ntpsec lives on the cookies of ours", ["ntpsec"], lambda p: ntpsec_lasts(lab, p), lab.lock("ntpsec"))
     lab.check(f"nts: ntpd-rs takes the time from ours by {SIV_CMAC}", ["ntpd-rs"], lambda p: ntpd_rs_of_ours(lab, p))

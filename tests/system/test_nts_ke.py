@@ -1,5 +1,5 @@
 """NTS key establishment: what clients are told, and that nobody keeps others from it."""
-import ssl, sys
+import shutil, ssl, sys
 from harness import *
 from ke_client import *
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "wire"))
@@ -160,6 +160,29 @@ class KeyEstablishment(unittest.TestCase):
             idlers.tend()
             self.assertLess(percentile(self.handshakes(1), 0.5), SHORT)
         self.assertIsNotNone(ask())
+
+    @unittest.skipUnless(shutil.which("strace"), "SKIPPED: there is no strace here")
+    @not_sanitized
+    def test_an_error_of_the_network_sends_no_guest_away(self):
+        server = self.server(environment={"NTP_SERVER_SERVER_SANDBOX": "off"})  # strace makes the call one that no filter knows
+        evicted = lambda: server.metric('ntp_nts_ke_handshakes_total{outcome="evicted"}')
+        waited = lambda: server.metric("ntp_nts_ke_accept_errors_total")
+        for error, wanted in (("EPROTO", 0), ("EHOSTUNREACH", 0), ("EPERM", 0), ("ENOMEM", 1)):
+            with self.subTest(error=error), Idlers(20):
+                until(lambda: server.metric("ntp_nts_ke_connections_open") >= 20, 3, "all in")
+                before, errors = evicted(), waited()
+                tracer = subprocess.Popen(["strace", "-qq", "-e", f"inject=accept4:error={error}", "-e", "trace=accept4", "-o", "/dev/null",
+                                           "-p", str(ke_process(server))], stderr=subprocess.DEVNULL)
+                self.addCleanup(tracer.kill)
+                until(lambda: "TracerPid:\t0" not in read(f"/proc/{ke_process(server)}/status"), 3, "the tracer")
+                with connect():
+                    until(lambda: waited() > errors, 3, "an error")
+                    tracer.send_signal(signal.SIGINT)
+                    tracer.wait(5)
+                until(lambda: len(cookies(establish(self.context))) == 8, 3, "a handshake")
+                time.sleep(0.3)
+                until(lambda: (evicted() > before) == wanted, 2, f"{evicted() - before} evicted after {error}")
+                self.assertEqual(evicted() > before, wanted)
 
     def test_rubbish_makes_no_lines(self):
         server = self.server()
