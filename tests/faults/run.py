@@ -2,7 +2,7 @@
 """The fault campaign: run.py PROGRAM LIBRARIES [--short] [--seed N] [--tsan PROGRAM] [--load NTPLOAD] [PART…]
 
 Everything that can fail around the server is made to fail; one table tells what it made of it. Exit 1 where a bar
-is missed. The long form takes the better part of an hour, the short one (samples) under a minute. Needs root."""
+is missed. The long form takes the better part of an hour, the short one (samples) about a minute. Needs root."""
 import argparse, os, subprocess, sys, time, traceback
 
 import campaign

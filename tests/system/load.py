@@ -30,16 +30,26 @@ class Load(threading.Thread):
 
     def send_one(self):
         nonce = os.urandom(8)
-        self.sockets[self.sent % len(self.sockets)].sendto(request(xmt=int.from_bytes(nonce, "big")), ("127.0.0.1", self.port))
+        self.send(nonce, self.question(nonce))
+
+    def send(self, nonce, question):
+        self.sockets[self.sent % len(self.sockets)].sendto(question, ("127.0.0.1", self.port))
         self.unanswered[nonce] = time.monotonic()
         self.sent += 1
+
+    def question(self, nonce):
+        return request(xmt=int.from_bytes(nonce, "big"))
+
+    def is_right(self, reply):
+        """Of a reply whose origin is that of a question."""
+        return len(reply) == 48
 
     def collect(self):
         for s in select.select(self.sockets, [], [], 0)[0]:
             try:
                 while True:
-                    reply = s.recv(100)
-                    if self.unanswered.pop(reply[24:32], None) is None:
+                    reply = s.recv(2000)
+                    if self.unanswered.pop(reply[24:32], None) is None or not self.is_right(reply):
                         self.wrong += 1
             except BlockingIOError:
                 pass
