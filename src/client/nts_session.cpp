@@ -92,13 +92,14 @@ void NtsSession::recall(NtsMemory memory, RawTime now) {
   keys_ = memory.keys;
   cookies_ = std::move(memory.cookies);
   recalled_ = true;
-  established_ = now;
+  established_ = std::min(memory.established, now);
   wanted_since_.reset();
 }
 
 std::optional<NtsMemory> NtsSession::memory() const {
   if (!keys_ || cookies_.empty()) return std::nullopt;
-  return NtsMemory{.keys = *keys_, .cookies = cookies_};
+  return NtsMemory{
+      .keys = *keys_, .cookies = cookies_, .established = established_.value_or(RawTime{})};
 }
 
 std::vector<std::byte> NtsSession::write_question(const wire::Header& header, RawTime now,

@@ -35,7 +35,7 @@ struct NtsReport {
   bool has_keys = false;
   std::optional<crypto::AeadId> aead{};
   std::size_t cookies = 0;
-  std::optional<RawTime> established{};  // when the keys came, or were recalled
+  std::optional<RawTime> established{};  // when the keys came, in an earlier run perhaps
   bool recalled = false;                 // they are from an earlier run
   std::uint64_t establishments = 0;      // that were begun
   std::uint64_t naks = 0;
@@ -49,6 +49,7 @@ struct NtsReport {
 struct NtsMemory {
   nts::SessionKeys keys{};
   std::vector<nts::Cookie> cookies{};
+  RawTime established{};  // may lie before this boot
 
   friend bool operator==(const NtsMemory&, const NtsMemory&) = default;
 };
@@ -62,6 +63,8 @@ class NtsSession {
   bool take_establishment(RawTime now, RandomSource& random);
   void on_established(nts::Established established, RawTime now);
   void on_failed(nts::NotEstablished failure, RawTime now);
+  // Keys that are too old, by their own date, are used until there are new ones, which are wanted
+  // at once.
   void recall(NtsMemory memory, RawTime now);
   std::optional<NtsMemory> memory() const;  // empty: nothing worth keeping
   std::optional<RawTime> next_deadline() const noexcept;

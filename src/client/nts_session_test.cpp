@@ -188,6 +188,26 @@ TEST_F(NtsSessionTest, WhatIsRecalledIsUsedWithoutANewEstablishment) {
   EXPECT_FALSE(none.has_keys());
 }
 
+// However often it is restarted.
+TEST_F(NtsSessionTest, RecalledKeysAreAsOldAsTheyWereBefore) {
+  establish();
+  NtsMemory memory = *session_.memory();
+  EXPECT_EQ(memory.established, now_);
+  const auto ask_with = [this](const NtsMemory& kept) {
+    NtsSession next;
+    next.recall(kept, now_);
+    next.write_question({.mode = wire::Mode::client, .xmt = {7}}, now_, random_);
+    EXPECT_EQ(next.memory()->established, std::min(kept.established, now_));
+    return next.take_establishment(now_, random_);
+  };
+  memory.established = now_ - kKeyLifetime + 1s;
+  EXPECT_FALSE(ask_with(memory));
+  memory.established = now_ - kKeyLifetime;
+  EXPECT_TRUE(ask_with(memory));
+  memory.established = now_ + 1h;  // nonsense: no longer than from now on
+  EXPECT_FALSE(ask_with(memory));
+}
+
 // A server with cookies so long that eight of them do not fit into a datagram.
 TEST_F(NtsSessionTest, QuestionsAreNeverCutOnTheWay) {
   auto established = server_.establish();

@@ -240,6 +240,20 @@ TEST(NtsSource, KeysOutliveARestart) {
   EXPECT_GT(next.samples(), 5u);
 }
 
+// What proved the server then is not what it is to be proved by now.
+TEST(NtsSource, KeysOfOtherRootsAreNotRecalled) {
+  NtsWorld world;
+  world.configure({nts_source()});
+  world.run(1min);
+  NtsWorld next;
+  next.set.recall(world.set.remember());
+  SourceOptions moved = nts_source();
+  moved.nts_ca = "/etc/new.pem";
+  next.configure({moved});
+  next.run(1min);
+  EXPECT_EQ(next.establishments.size(), 1u);
+}
+
 class KeyedSource : public ::testing::Test {
  protected:
   static crypto::MacKey key(int first) {

@@ -2,40 +2,29 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <charconv>
 #include <optional>
 
 #include "base/hex.h"
-#include "crypto/hkdf.h"
+#include "crypto/checked_text.h"
 #include "crypto/secret.h"
 #include "nts/ke_client.h"
 
 namespace ntp::client {
 namespace {
 
-constexpr std::string_view kFirstLine = "ntp-server-nts 1\n";
+constexpr std::string_view kFirstLine = "ntp-server-nts 2\n";
+constexpr std::string_view kFormat1 = "ntp-server-nts 1\n";
 constexpr std::string_view kSource = "source ";
 constexpr std::string_view kCookie = "cookie ";
 constexpr std::string_view kChecksum = "checksum ";
 
-std::string checksum(std::string_view body) {
-  std::array<std::byte, 8> sum{};
-  crypto::hkdf_sha256(std::as_bytes(std::span(body)), {}, {}, sum);
-  return to_hex(sum);
-}
+using crypto::read_number;
 
 std::string_view take_until(std::string_view& text, char end) {
   const auto size = std::min(text.find(end), text.size());
   const std::string_view word = text.substr(0, size);
   text.remove_prefix(std::min(size + 1, text.size()));
   return word;
-}
-
-template <typename Number>
-bool read_number(std::string_view text, Number& out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 bool read_key(std::string_view text, std::size_t size, crypto::AeadKey& key) {
@@ -47,16 +36,45 @@ bool read_key(std::string_view text, std::size_t size, crypto::AeadKey& key) {
   return good;
 }
 
-std::optional<SavedNts> read_source(std::string_view line) {
+std::string word_of(std::string_view text) {
+  return text.empty() ? "-" : to_hex(std::as_bytes(std::span(text)));
+}
+
+bool read_word(std::string_view word, std::string& text) {
+  if (word == "-") return true;
+  const auto octets = from_hex(word);
+  if (!octets || octets->empty()) return false;
+  for (const std::byte octet : *octets) text += static_cast<char>(octet);
+  return true;
+}
+
+std::int64_t date_of(RawTime established, const Instant& now) {
+  const auto at = now.real - (now.raw - established);
+  return std::chrono::floor<std::chrono::seconds>(at.time_since_epoch()).count();
+}
+
+RawTime time_of(std::int64_t date, const Instant& now) {
+  const auto today = std::chrono::floor<std::chrono::seconds>(now.real.time_since_epoch()).count();
+  constexpr std::int64_t kOld = std::chrono::seconds(kKeyLifetime).count();
+  const bool is_recent = date >= 0 && date <= today && today - date < kOld;
+  return now.raw - std::chrono::seconds(is_recent ? today - date : kOld);
+}
+
+std::optional<SavedNts> read_source(std::string_view line, const Instant& now) {
   SavedNts out;
   out.host = take_until(line, ' ');
   std::uint16_t aead = 0;
+  std::int64_t date = 0;
   if (!read_number(take_until(line, ' '), out.ke_port)) return std::nullopt;
   const auto resolved = parse_ip(take_until(line, ' '));
   const auto server = parse_endpoint(take_until(line, ' '), 0);
-  if (!resolved || !server || !read_number(take_until(line, ' '), aead)) return std::nullopt;
+  const bool dated = resolved && server && read_number(take_until(line, ' '), date) &&
+                     read_word(take_until(line, ' '), out.roots) &&
+                     read_word(take_until(line, ' '), out.mark);
+  if (!dated || !read_number(take_until(line, ' '), aead)) return std::nullopt;
   out.resolved = *resolved;
   out.server = *server;
+  out.memory.established = time_of(date, now);
   nts::SessionKeys& keys = out.memory.keys;
   keys.aead = static_cast<crypto::AeadId>(aead);
   const std::size_t size = crypto::key_size(keys.aead);
@@ -71,7 +89,8 @@ std::size_t room_for(const std::vector<SavedNts>& all) {
   constexpr std::size_t kOfLine = 256;  // but for what has no limit here
   std::size_t size = 2 * kOfLine;
   for (const SavedNts& one : all) {
-    size += kOfLine + one.host.size() + 4 * crypto::kMaxAeadKeySize;
+    size += kOfLine + one.host.size() + 2 * (one.roots.size() + one.mark.size()) +
+            4 * crypto::kMaxAeadKeySize;
     for (const nts::Cookie& cookie : one.memory.cookies) size += kOfLine + 2 * cookie.size();
   }
   return size;
@@ -79,15 +98,16 @@ std::size_t room_for(const std::vector<SavedNts>& all) {
 
 }  // namespace
 
-std::string format_nts(const std::vector<SavedNts>& all) {
+std::string format_nts(const std::vector<SavedNts>& all, const Instant& now) {
   std::string text;
   text.reserve(room_for(all));  // it has keys in it: what it outgrew would stay in memory
   text += kFirstLine;
   for (const SavedNts& one : all) {
     const nts::SessionKeys& keys = one.memory.keys;
-    text +=
-        fmt::format("{}{} {} {} {} {} ", kSource, one.host, one.ke_port, to_string(one.resolved),
-                    to_string(one.server), static_cast<unsigned>(keys.aead));
+    text += fmt::format("{}{} {} {} {} {} {} {} {} ", kSource, one.host, one.ke_port,
+                        to_string(one.resolved), to_string(one.server),
+                        date_of(one.memory.established, now), word_of(one.roots), word_of(one.mark),
+                        static_cast<unsigned>(keys.aead));
     append_hex(text, keys.c2s.view());
     text += ' ';
     append_hex(text, keys.s2c.view());
@@ -96,16 +116,18 @@ std::string format_nts(const std::vector<SavedNts>& all) {
       text += fmt::format("{}{}\n", kCookie, to_hex(cookie));
     }
   }
-  text += fmt::format("{}{}\n", kChecksum, checksum(text));
+  text += fmt::format("{}{}\n", kChecksum, crypto::text_checksum(text));
   return text;
 }
 
-std::expected<std::vector<SavedNts>, std::string_view> parse_nts(std::string_view text) {
+std::expected<std::vector<SavedNts>, std::string_view> parse_nts(std::string_view text,
+                                                                 const Instant& now) {
+  if (text.starts_with(kFormat1)) return std::vector<SavedNts>{};
   const auto last = text.rfind(kChecksum);
   if (!text.starts_with(kFirstLine)) return std::unexpected("not a file of cookies");
   if (last == std::string_view::npos) return std::unexpected("torn");
   const std::string_view body = text.substr(0, last);
-  if (text.substr(last + kChecksum.size()) != checksum(body) + "\n") {
+  if (text.substr(last + kChecksum.size()) != crypto::text_checksum(body) + "\n") {
     return std::unexpected("wrong checksum");
   }
   std::vector<SavedNts> out;
@@ -113,7 +135,7 @@ std::expected<std::vector<SavedNts>, std::string_view> parse_nts(std::string_vie
   while (!rest.empty()) {
     std::string_view line = take_until(rest, '\n');
     if (line.starts_with(kSource)) {
-      auto source = read_source(line.substr(kSource.size()));
+      auto source = read_source(line.substr(kSource.size()), now);
       if (!source) return std::unexpected("not as it was written");
       out.push_back(std::move(*source));
       continue;

@@ -162,7 +162,7 @@ void Source::recall(Member& member, Step& step) {
   }
   const auto found = std::ranges::find_if(step.saved, [&](const SavedNts& saved) {
     return saved.host == options_.host && saved.ke_port == options_.nts_port &&
-           saved.resolved == member.resolved;
+           saved.resolved == member.resolved && saved.roots == options_.nts_ca;
   });
   if (found == step.saved.end()) return;
   member.association.nts()->recall(std::move(found->memory), step.now);
@@ -179,6 +179,7 @@ void Source::remember(std::vector<SavedNts>& out) const {
                    .ke_port = static_cast<std::uint16_t>(options_.nts_port),
                    .resolved = member.resolved,
                    .server = member.association.address(),
+                   .roots = options_.nts_ca,
                    .memory = std::move(*memory)});
   }
 }

@@ -56,6 +56,8 @@ struct SavedNts {
   std::uint16_t ke_port = 0;
   IpAddress resolved{};  // who established them
   Endpoint server{};     // whom they are for
+  std::string roots{};   // as in SourceOptions::nts_ca: what its certificate led to
+  std::string mark{};    // of what that file held, where whoever keeps this knows; hexadecimal
   NtsMemory memory{};
 
   friend bool operator==(const SavedNts&, const SavedNts&) = default;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "client/nts_text.h"
@@ -73,7 +74,13 @@ clock::ClockFilter::Memory StateFile::read(RealTime now) const {
   return memory;
 }
 
-std::vector<client::SavedNts> NtsFile::read() {
+std::string NtsFile::mark_of(const std::string& roots) const {
+  const auto at = std::ranges::find(channel_.roots, roots) - channel_.roots.begin();
+  const auto index = static_cast<std::size_t>(at);
+  return index < channel_.marks.size() ? channel_.marks[index] : std::string();
+}
+
+std::vector<client::SavedNts> NtsFile::read(const Instant& now) {
   if (path_.empty() || os::file_mark(path_) == os::FileMark{}) return {};
   is_there_ = true;
   auto text = os::read_secret_file(path_, client::kMaxNtsText);
@@ -81,18 +88,26 @@ std::vector<client::SavedNts> NtsFile::read() {
     log_.warning(text.error() + "; keys are established anew");
     return {};
   }
-  auto all = client::parse_nts(text->text);
+  auto all = client::parse_nts(text->text, now);
   os::wipe(text->text);
   if (!all) {
     log_.warning(fmt::format("{}: {}; keys are established anew", path_, all.error()));
     return {};
   }
+  const auto dropped = std::erase_if(*all, [this](const client::SavedNts& saved) {
+    return saved.mark.empty() || saved.mark != mark_of(saved.roots);
+  });
+  if (dropped > 0) {
+    log_.info("NTS: the roots of sources have changed; their keys are established anew",
+              {{"sources", fmt::format("{}", dropped)}});
+  }
   return std::move(*all);
 }
 
-void NtsFile::write(const std::vector<client::SavedNts>& all) {
+void NtsFile::write(std::vector<client::SavedNts> all, const Instant& now) {
   if (path_.empty() || (all.empty() && !is_there_)) return;
-  std::string text = client::format_nts(all);
+  for (client::SavedNts& saved : all) saved.mark = mark_of(saved.roots);
+  std::string text = client::format_nts(all, now);
   const auto written = os::replace_secret_file(path_, text);
   os::wipe(text);
   if (!written && !failing_) {

@@ -9,6 +9,7 @@
 #include "clock/leap.h"
 #include "clock/state_text.h"
 #include "daemon/log.h"
+#include "daemon/time_settings.h"
 
 namespace ntp::daemon {
 
@@ -46,15 +47,20 @@ class StateFile {
 // stands for none.
 class NtsFile {
  public:
-  NtsFile(std::string path, Log& log) : path_(std::move(path)), log_(log) {}
+  NtsFile(std::string path, const KeyChannel& channel, Log& log)
+      : path_(std::move(path)), channel_(channel), log_(log) {}
 
-  // Empty where there is no such file or it is unusable, which the log says.
-  std::vector<client::SavedNts> read();
+  // Empty where there is no such file or it is unusable, which the log says. Keys that were proved
+  // by roots that are not those of today are not among them.
+  std::vector<client::SavedNts> read(const Instant& now);
   // Nothing is written while there never was anything. Of a row of failures the first is logged.
-  void write(const std::vector<client::SavedNts>& all);
+  void write(std::vector<client::SavedNts> all, const Instant& now);
 
  private:
+  std::string mark_of(const std::string& roots) const;
+
   std::string path_;
+  KeyChannel channel_;
   Log& log_;
   bool is_there_ = false;
   bool failing_ = false;

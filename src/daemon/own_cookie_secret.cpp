@@ -2,13 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <charconv>
 #include <cstring>
 #include <optional>
 
 #include "base/hex.h"
-#include "crypto/hkdf.h"
+#include "crypto/checked_text.h"
 #include "crypto/secret.h"
 
 namespace ntp::daemon {
@@ -16,7 +14,6 @@ namespace {
 
 constexpr std::string_view kFirstLine = "ntp-server-cookie-keys 1";
 constexpr std::size_t kSecretSize = 32;
-constexpr std::size_t kChecksumSize = 8;
 constexpr std::uint32_t kEpochsOfASecret = nts::kEpochsBack + 1;
 
 nts::Secret fresh(RandomSource& random) {
@@ -27,12 +24,6 @@ nts::Secret fresh(RandomSource& random) {
     std::memcpy(octets.data() + i, &value, sizeof value);
   }
   return secret;
-}
-
-std::string checksum(std::string_view body) {
-  std::array<std::byte, kChecksumSize> sum{};
-  crypto::hkdf_sha256(std::as_bytes(std::span(body)), {}, {}, sum);
-  return to_hex(sum);
 }
 
 // One "NAME VALUE\n" off the front of the text.
@@ -49,9 +40,7 @@ std::optional<std::string_view> take(std::string_view& text, std::string_view na
 
 template <typename T>
 bool read_number(std::optional<std::string_view> text, T& out) {
-  if (!text) return false;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), out);
-  return error == std::errc() && end == text->data() + text->size();
+  return text && crypto::read_number(*text, out);
 }
 
 bool read_secret(std::optional<std::string_view> text, nts::Secret& out) {
@@ -101,7 +90,7 @@ std::string format_own_secret(const OwnCookieSecret& secret) {
   if (secret.previous.empty()) text += '-';
   append_hex(text, secret.previous.view());
   text += '\n';
-  text += fmt::format("checksum {}\n", checksum(text));
+  text += fmt::format("checksum {}\n", crypto::text_checksum(text));
   return text;
 }
 
@@ -121,7 +110,7 @@ std::expected<OwnCookieSecret, std::string> parse_own_secret(std::string_view te
   const std::string_view body = whole.substr(0, whole.size() - text.size());
   const auto sum = take(text, "checksum");
   if (!sum || !text.empty()) return std::unexpected("torn");
-  if (*sum != checksum(body)) return std::unexpected("wrong checksum");
+  if (*sum != crypto::text_checksum(body)) return std::unexpected("wrong checksum");
   if (!good || out.current.empty() || age < 0 || out.made > out.epoch) {
     return std::unexpected("not as it was written");
   }

@@ -55,7 +55,7 @@ SourceKeeper::SourceKeeper(os::PollLoop& loop, Log& log, int precision,
       settings_(settings),
       leap_file_(log),
       state_(settings.state_file, log),
-      nts_(settings.nts_file, log),
+      nts_(settings.nts_file, settings.channel, log),
       client_(moment(), precision, state_.read(os::real_now())),
       resolver_(loop),
       establisher_(loop, log, resolver_, settings.channel,
@@ -64,7 +64,7 @@ SourceKeeper::SourceKeeper(os::PollLoop& loop, Log& log, int precision,
                           const std::optional<IpAddress>& server) {
                      on_established(id, std::move(outcome), server);
                    }) {
-  client_.sources().recall(nts_.read());
+  client_.sources().recall(nts_.read({.real = os::real_now(), .raw = loop_.now()}));
   timer_ = loop_.add_timer([this](RawTime) { on_timer(); });
   looks_ = loop_.every(kLook, [this](RawTime) { look_around(); });
   saves_ = loop_.every(kSave, [this](RawTime) {
@@ -95,7 +95,13 @@ void SourceKeeper::look_around() {
   client_.sources().set_own(client::own_addresses(settings_.listen, os::interface_addresses()));
 }
 
-void SourceKeeper::save_nts() { nts_.write(client_.sources().remember()); }
+// Keys have a date by the best clock that there is: a host's that was wrong dates them once more.
+void SourceKeeper::save_nts() {
+  const clock::Decision& decision = client_.decision();
+  const RawTime now = loop_.now();
+  nts_.write(client_.sources().remember(),
+             {.real = decision.was_told ? decision.served(now) : os::real_now(), .raw = now});
+}
 
 void SourceKeeper::save() { state_.write(client_, loop_.now()); }
 

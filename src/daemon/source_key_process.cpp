@@ -5,7 +5,10 @@
 
 #include <algorithm>
 
+#include "crypto/checked_text.h"
 #include "ke/sandbox.h"
+#include "os/secret_file.h"
+#include "tls/client_context.h"
 
 namespace ntp::daemon {
 namespace {
@@ -25,11 +28,24 @@ ke::ClientPlan plan_of(const config::Settings& settings) {
   return plan;
 }
 
+// Of the content, so that the same roots in a new file are the same roots. A file that changes
+// afterwards keeps the mark until the next start, which then finds another and asks for new keys:
+// it errs on that side only.
+std::string mark_of(const std::string& roots) {
+  const auto files = roots.empty() ? tls::system_root_files() : std::vector<std::string>{roots};
+  for (const std::string& file : files) {
+    const auto text = os::read_secret_file(file, tls::kLargestRootFile, os::Readers::anybody);
+    if (text) return crypto::text_checksum(text->text);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::expected<void, StartFailure> SourceKeyProcess::start(const config::Settings& settings) {
   plan_ = plan_of(settings);
   if (plan_.roots.empty()) return {};
+  for (const std::string& roots : plan_.roots) marks_.push_back(mark_of(roots));
   auto child = ke::start_process(plan_);
   if (!child) {
     return std::unexpected(StartFailure{child.error().text(), EX_OSERR, child.error().code});
@@ -39,7 +55,7 @@ std::expected<void, StartFailure> SourceKeyProcess::start(const config::Settings
 }
 
 KeyChannel SourceKeyProcess::channel() const {
-  return {.fd = child_.channel.get(), .roots = plan_.roots};
+  return {.fd = child_.channel.get(), .roots = plan_.roots, .marks = marks_};
 }
 
 // What it may read and whom it may connect to was settled when it was started.

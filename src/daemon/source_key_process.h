@@ -31,6 +31,7 @@ class SourceKeyProcess {
 
  private:
   ke::ClientPlan plan_;
+  std::vector<std::string> marks_;
   ke::Child child_;
 };
 

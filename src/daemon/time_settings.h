@@ -18,6 +18,7 @@ namespace ntp::daemon {
 struct KeyChannel {
   int fd = -1;                       // -1: there is none
   std::vector<std::string> roots{};  // that it was started with, in its order
+  std::vector<std::string> marks{};  // of what each held then; empty: it could not be read
 };
 
 struct TimeSettings {

@@ -133,7 +133,9 @@ void run_loop(const PlanOfIt& plan, int channel) {
   ::setpriority(PRIO_PROCESS, 0, kNice);
   const rlimit no_core{};
   ::setrlimit(RLIMIT_CORE, &no_core);
-  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // clears the signal of the parent's death: before die_with
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  // A change of user or group, or more capabilities, would clear the signal of the parent's death
+  // (prctl(2)): nothing after this does that.
   die_with(keeper);
   if (!tls::govern_memory() || !tls::can_begin()) os::leave(kCannotStart);
   if (const auto* plan = std::get_if<Plan>(&role)) run_loop<Server>(*plan, channel);

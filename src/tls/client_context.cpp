@@ -13,7 +13,6 @@
 namespace ntp::tls {
 namespace {
 
-constexpr std::size_t kLargestFile = 4 << 20;
 constexpr int kMostRoots = 2000;
 
 std::expected<std::pair<std::string, std::string>, std::string> read_roots(
@@ -21,7 +20,7 @@ std::expected<std::pair<std::string, std::string>, std::string> read_roots(
   const auto files = wanted.empty() ? system_root_files() : std::vector<std::string>{wanted};
   std::string why;
   for (const std::string& file : files) {
-    auto text = os::read_secret_file(file, kLargestFile, os::Readers::anybody);
+    auto text = os::read_secret_file(file, kLargestRootFile, os::Readers::anybody);
     if (text) return std::pair(file, std::move(text->text));
     why = std::move(text.error());
   }

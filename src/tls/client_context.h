@@ -15,6 +15,7 @@ struct ssl_ctx_st;
 
 namespace ntp::tls {
 
+inline constexpr std::size_t kLargestRootFile = 4 << 20;
 // Where systems keep the roots that they trust, in the order in which they are tried:
 // $SSL_CERT_FILE, then the places of Debian, Red Hat and Alpine.
 std::vector<std::string> system_root_files();

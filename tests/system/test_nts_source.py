@@ -1,5 +1,5 @@
 """Sources that prove themselves: our own servers upstream, by NTS and by symmetric keys."""
-import os, re, signal, socket, struct, subprocess, sys, threading, unittest
+import os, re, shutil, signal, socket, struct, subprocess, sys, threading, unittest
 from harness import *
 from ke_client import Authority
 
@@ -224,6 +224,27 @@ class NtsSources(unittest.TestCase):
         server = self.downstream(self.trusting(authority), state=state)
         server.wait_line(r"source-cookies: wrong checksum; keys are established anew")
         self.synchronised(server)
+
+    def test_keys_of_other_roots_are_not_used_after_a_restart(self):
+        authority, state = self.authority(), self.folder()
+        self.upstream(authority)
+        trusted = os.path.join(self.folder(), "ca.crt")
+        shutil.copy(authority.root, trusted)
+        settings = self.trusting(authority).replace(authority.root, trusted)
+        server = self.downstream(settings, state=state)
+        self.synchronised(server)
+        server.stop()
+        shutil.copy(trusted, trusted + ".new")  # the same roots, renewed as a whole
+        os.replace(trusted + ".new", trusted)
+        server = self.downstream(settings, state=state)
+        self.synchronised(server)
+        self.assertTrue(self.nts(server)["recalled"])
+        server.stop()
+        shutil.copy(self.authority().root, trusted)
+        server = self.downstream(settings, state=state)
+        server.wait_line("the roots of sources have changed; their keys are established anew")
+        until(lambda: self.nts(server)["failures"].get("untrusted", 0) > 0, 20, "a refusal")
+        self.assertFalse(self.nts(server)["recalled"])
 
     def test_a_storm_of_forged_naks_costs_neither_the_time_nor_an_establishment(self):
         authority = self.authority()
