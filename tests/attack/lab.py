@@ -67,8 +67,9 @@ class Server:
         return self.status()["packets"]
 
     def resident_kib(self):
+        """Without the program's own pages: those come 64 KiB at a time, when code is run for the first time."""
         text = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        return int(re.search(r"VmRSS:\s+(\d+)", text)[1])
+        return int(re.search(r"RssAnon:\s+(\d+)", text)[1])
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

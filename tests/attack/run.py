@@ -11,6 +11,7 @@ import argparse
 import json
 import random
 import select
+import signal
 import socket
 import struct
 import sys
@@ -99,8 +100,12 @@ def a14(lab, server, short):
     one = netns.udp_socket(socket.AF_INET, 0)
     count = 5_000 if short else 50_000
     for number in range(count + 1):
-        if number == count // 5:  # by now each buffer has been used
-            rss = server.resident_kib()
+        if number == count // 5 - 500:
+            server.process.send_signal(signal.SIGSTOP)
+        if number == count // 5:
+            server.process.send_signal(signal.SIGCONT)
+            time.sleep(0.5)
+            rss = server.resident_kib()  # those of a full batch have used each buffer
         if number % 50 == 0 or number == count:
             while select.select([one], [], [], 0.5 if number == count else 0)[0]:
                 reply = one.recv(4096)
