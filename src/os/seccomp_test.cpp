@@ -169,13 +169,16 @@ TEST_F(Seccomp, EveryListedCallReachesTheKernel) {
   }
 }
 
+void expect_ended(ThreadRole role, long number) {
+  const int status = status_of_process(role, [&] { return ::syscall(number, 0, 0, 0, 0) != 0; });
+  ASSERT_TRUE(WIFSIGNALED(status)) << number << ": it went on";
+  EXPECT_EQ(WTERMSIG(status), SIGSYS) << number;
+}
+
 TEST_F(Seccomp, KeyEstablishmentThatMakesAnUnlistedCallIsEnded) {
   for (const long number : {SYS_socket, SYS_connect, SYS_bind, SYS_execve, SYS_ptrace, SYS_clone,
                             SYS_kill, SYS_unlinkat, SYS_seccomp, SYS_getdents64, SYS_readlinkat}) {
-    const int status = status_of_process(ThreadRole::key_establishment,
-                                         [&] { return ::syscall(number, 0, 0, 0, 0) != 0; });
-    ASSERT_TRUE(WIFSIGNALED(status)) << number << ": it went on";
-    EXPECT_EQ(WTERMSIG(status), SIGSYS) << number;
+    expect_ended(ThreadRole::key_establishment, number);
   }
   const auto write_to = [](int fd) {
     return status_of_process(ThreadRole::key_establishment,
@@ -192,10 +195,7 @@ TEST_F(Seccomp, KeyEstablishmentThatMakesAnUnlistedCallIsEnded) {
 TEST_F(Seccomp, KeyEstablishmentWithSourcesThatMakesAnUnlistedCallIsEnded) {
   for (const long number : {SYS_bind, SYS_listen, SYS_accept4, SYS_execve, SYS_ptrace, SYS_clone,
                             SYS_kill, SYS_unlinkat, SYS_seccomp, SYS_getdents64, SYS_socket}) {
-    const int status = status_of_process(ThreadRole::key_client,
-                                         [&] { return ::syscall(number, 0, 0, 0, 0) != 0; });
-    ASSERT_TRUE(WIFSIGNALED(status)) << number << ": it went on";
-    EXPECT_EQ(WTERMSIG(status), SIGSYS) << number;
+    expect_ended(ThreadRole::key_client, number);
   }
   EXPECT_EQ(status_of_process(ThreadRole::key_client,
                               [] { return ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0; }),

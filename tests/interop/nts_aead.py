@@ -3,12 +3,12 @@
 Debian 13's chronyd and a server of ours that was built on Debian 13 have AES-128-GCM-SIV, and agree on keys that are exported as
 RFC 8915 has it (chrony's record 1024). All others have AES-SIV-CMAC-256 in common: nettle has the other from 3.9 on, which Debian
 12 lacks, Debian's ntpsec and ntpd-rs do not know it. tests/docker runs this with the program of the image."""
-import contextlib, json, os, re, tempfile
+import json, os, re, tempfile
 
 import clients
 from nts import Authority, chrony, chronyd, ntpd_rs
 from nts_upstreams import credentials, follows, lab_query, listening
-from world import FakeKernel, Server, daemon, no_clock, run, until
+from world import FakeKernel, OurNode, daemon, no_clock, run, until
 
 SIV_CMAC, GCM_SIV, OLD_GCM_SIV = "AES-SIV-CMAC-256", "AES-128-GCM-SIV", "AES-128-GCM-SIV/chrony-4.4"
 NUMBERS = {SIV_CMAC: (15, 256), GCM_SIV: (30, 128)}  # of the algorithm, and the bits of a key
@@ -21,28 +21,17 @@ def best_of_ours(lab):
     return GCM_SIV if GCM_SIV in lab_query(lab, lab.secure.v4, lab.authority.root) else SIV_CMAC
 
 
-class Alone:
+class Alone(OurNode):
     """A server of ours, ahead by a known time, that nobody but the one client asks."""
 
     def __init__(self, lab, name):
-        self.node = lab.node(name)
-        self.authority = Authority(lab.program, self.node.v4, name)
+        node = lab.node(name)
+        self.authority = Authority(lab.program, node.v4, name)
         with open("/etc/hosts", "a") as file:
-            file.write(f"{self.node.v4} {name}\n")
-        self.kernel = FakeKernel(lab.fake_kernel, status=STA_PLL | STA_NANO, step_ns=int(clients.AHEAD_S * 1e9))
-        preload = [f"{key}={value}" for key, value in self.kernel.environment().items()]
-        self.server = Server(lab.program, "run", "--http", f"{self.node.v4}:9559", environment=self.authority.settings,
-                             prefix=[*self.node.enter, "env", *preload])
-        listening(lab, self.node, lambda: "\n".join(self.server.lines))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.__exit__()
-
-    def status(self):
-        return json.loads(self.server.get("/api/v1/status", host=self.node.v4)[1])
+            file.write(f"{node.v4} {name}\n")
+        kernel = FakeKernel(lab.fake_kernel, status=STA_PLL | STA_NANO, step_ns=int(clients.AHEAD_S * 1e9))
+        super().__init__(lab, node, kernel, environment=self.authority.settings)
+        listening(lab, node, lambda: "\n".join(self.server.lines))
 
     def given(self):
         """Keys handed out, by algorithm."""

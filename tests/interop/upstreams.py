@@ -1,8 +1,8 @@
 """Our server follows Debian's daemons and they follow it, for real: the machine's clock is the truth, and nobody's to set."""
-import contextlib, json, math, mmap, os, re, socket, statistics, struct, tempfile, threading, time
+import contextlib, math, mmap, os, re, socket, statistics, struct, tempfile, threading, time
 from dataclasses import dataclass
 
-from world import FakeKernel, Server, ask, daemon, no_clock, run, until
+from world import FakeKernel, OurNode, ask, daemon, no_clock, run, until
 
 STA_UNSYNC = 0x40
 FOLLOWED = ("selected", "combined")
@@ -50,27 +50,16 @@ class Chronyd:
         return number("Last offset"), ahead_s, number("Root delay") / 2 + number("Root dispersion")
 
 
-class Ours:
-    """Our server on a node of its own, with nothing to go by but its sources."""
+class Ours(OurNode):
+    """With nothing to go by but its sources."""
 
     def __init__(self, lab, name, addresses, more="", **settings):
-        self.node, self.kernel = lab.node(name), FakeKernel(lab.fake_kernel, status=STA_UNSYNC, maxerror_us=16_000_000)
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml", dir="/run")
         os.chmod(self.file.name, 0o644)
         self.file.write("".join(f"[[source]]\naddress = '{a}'\nminpoll = -2\nmaxpoll = 0\n{more}" for a in addresses))
         self.file.flush()
-        preload = [f"{key}={value}" for key, value in self.kernel.environment().items()]
-        self.server = Server(lab.program, "run", "--config", self.file.name, "--http", f"{self.node.v4}:9559", environment=settings,
-                             prefix=[*self.node.enter, "env", *preload])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.__exit__()
-
-    def status(self):
-        return json.loads(self.server.get("/api/v1/status", host=self.node.v4)[1])
+        kernel = FakeKernel(lab.fake_kernel, status=STA_UNSYNC, maxerror_us=16_000_000)
+        super().__init__(lab, lab.node(name), kernel, "--config", self.file.name, environment=settings)
 
     def verdict(self, address):
         """The word of the verdict about a source, and the sentence."""

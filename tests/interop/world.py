@@ -2,7 +2,7 @@
 
 Everything runs in namespaces of our own (network, mounts, processes): whatever a program forks ends with us, and
 what it needs to find (users, /run) is laid over this machine's for it alone."""
-import contextlib, os, re, select, socket, struct, subprocess, sys, threading, time
+import contextlib, json, os, re, select, socket, struct, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
 from harness import FakeKernel, Server, ask, request, until  # noqa: E402,F401
@@ -142,3 +142,22 @@ def daemon(command, environment, **more):
             os.killpg(process.pid, 9)  # children that it left behind
         reader.join(2)
         process.stdout.close()
+
+
+class OurNode:
+    """Our server alone on a node of its own, by the clock of `kernel`."""
+
+    def __init__(self, lab, node, kernel, *arguments, environment):
+        self.node, self.kernel = node, kernel
+        preload = [f"{key}={value}" for key, value in kernel.environment().items()]
+        self.server = Server(lab.program, "run", *arguments, "--http", f"{node.v4}:9559", environment=environment,
+                             prefix=[*node.enter, "env", *preload])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.__exit__()
+
+    def status(self):
+        return json.loads(self.server.get("/api/v1/status", host=self.node.v4)[1])
