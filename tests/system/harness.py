@@ -16,8 +16,12 @@ def enter_own_network():
         subprocess.run(["ip", *command.split()], check=True)
 
 
+PATIENCE = 4  # a machine whose processors are taken away is slow; what is there at once costs no patience
+
+
 def until(condition, seconds=5.0, what="condition"):
-    """The first true value of condition(), polled; a failure after the deadline."""
+    """The first true value of condition(), polled; a failure after PATIENCE times what an idle machine may take."""
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
