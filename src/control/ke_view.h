@@ -82,12 +82,20 @@ struct SandboxView {
   std::uint64_t unconfined_threads = 0;  // that could not get the filter of their own
 };
 
+// A process that speaks TLS, as its keeper and it tell of it: the one that clients come to, or the
+// one that asks sources for keys.
+struct KeProcess {
+  bool up = false;
+  std::uint64_t starts = 0;  // all but the first were needed because it had ended
+  SandboxView sandbox{};     // a call that is refused ends it
+
+  std::uint64_t restarts() const noexcept { return starts > 0 ? starts - 1 : 0; }
+};
+
 struct KeView {
-  bool up = false;  // the process runs
-  std::uint64_t restarts = 0;
+  KeProcess process{};
   KeCounters counters{};  // of all processes since the start
   KeCertificate certificate{};
-  SandboxView sandbox{};       // of that process, which is ended by a call that is refused
   std::string keys{};          // where the cookie keys are from
   std::string keys_problem{};  // empty: they are there
 };

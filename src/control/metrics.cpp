@@ -233,6 +233,25 @@ void write_nts_of_sources(Exposition& out, const SourceView& view) {
        });
 }
 
+void write_sandbox(Exposition& out, std::string_view name, std::string_view help,
+                   const SandboxView& sandbox) {
+  out.family(name, "gauge", help);
+  out.sample(sandbox.files > 0 ? 1 : 0, {{"part", "files"}});
+  out.sample(sandbox.system_calls && sandbox.unconfined_threads == 0 ? 1 : 0,
+             {{"part", "system_calls"}});
+  out.sample(sandbox.memory ? 1 : 0, {{"part", "memory"}});
+}
+
+void write_ke_process(Exposition& out, const std::string& name, std::string_view what,
+                      const KeProcess& process) {
+  out.gauge(name + "_up", fmt::format("1 while the process {} runs, 0 otherwise.", what),
+            process.up ? 1 : 0);
+  out.counter(name + "_restarts_total", "Times that it had to be started again.",
+              process.restarts());
+  const std::string sandbox = name + "_sandbox";
+  write_sandbox(out, sandbox, "1 for what is in force of that process's sandbox.", process.sandbox);
+}
+
 void write_steering(Exposition& out, const SteeringView& steering) {
   out.states("ntp_steering_state", "1 for what is done to the clock of the host, 0 for the others.",
              "state", kSteeringStateNames, steering.state);
@@ -280,6 +299,9 @@ void write_sources(Exposition& out, const Report& report) {
                      [](const auto& t) { return t.estimate ? t.delay_s : kNone; });
   write_verdicts(out, view);
   write_nts_of_sources(out, view);
+  if (view.key_process) {
+    write_ke_process(out, "ntp_nts_client", "that asks sources for keys (NTS)", *view.key_process);
+  }
 }
 
 void write_packets(Exposition& out, const Totals& totals) {
@@ -344,9 +366,7 @@ void write_rate(Exposition& out, const Report& report) {
 
 void write_nts(Exposition& out, const Report& report) {
   const KeView& ke = *report.ke;
-  out.gauge("ntp_nts_ke_up", "1 while the process of NTS key establishment runs, 0 otherwise.",
-            ke.up ? 1 : 0);
-  out.counter("ntp_nts_ke_restarts_total", "Times that it had to be started again.", ke.restarts);
+  write_ke_process(out, "ntp_nts_ke", "of NTS key establishment", ke.process);
   out.counter("ntp_nts_ke_connections_total", "Connections accepted.", ke.counters.accepted);
   out.family("ntp_nts_ke_handshakes_total", "counter",
              "Connections that ended, by outcome; ok: cookies were handed out.");
@@ -361,10 +381,6 @@ void write_nts(Exposition& out, const Report& report) {
               "Connections that had to wait for descriptors, for memory, or for the network.",
               ke.counters.accept_errors);
   out.gauge("ntp_nts_ke_connections_open", "Connections that are open.", ke.counters.open);
-  out.family("ntp_nts_ke_sandbox", "gauge", "1 for what is in force of that process's sandbox.");
-  out.sample(ke.sandbox.files > 0 ? 1 : 0, {{"part", "files"}});
-  out.sample(ke.sandbox.system_calls ? 1 : 0, {{"part", "system_calls"}});
-  out.sample(ke.sandbox.memory ? 1 : 0, {{"part", "memory"}});
   out.gauge("ntp_nts_certificate_loaded",
             "1 while there is a certificate to show, 0 otherwise: then there are no handshakes.",
             ke.certificate.loaded ? 1 : 0);
@@ -389,15 +405,11 @@ void write_process(Exposition& out, const Report& report) {
   out.family("ntp_server_reloads_total", "counter", "Reloads of the configuration, by result.");
   out.sample(report.reloads, {{"result", "ok"}});
   out.sample(report.reload_errors, {{"result", "error"}});
-  const SandboxView& sandbox = report.sandbox;
-  out.family("ntp_server_sandbox", "gauge", "1 for what is in force of the sandbox.");
-  out.sample(sandbox.files > 0 ? 1 : 0, {{"part", "files"}});
-  out.sample(sandbox.system_calls && sandbox.unconfined_threads == 0 ? 1 : 0,
-             {{"part", "system_calls"}});
-  out.sample(sandbox.memory ? 1 : 0, {{"part", "memory"}});
+  write_sandbox(out, "ntp_server_sandbox", "1 for what is in force of the sandbox.",
+                report.sandbox);
   out.counter("ntp_server_sandbox_refused_calls_total",
               "System calls that the sandbox refused: a bug, or an intruder.",
-              sandbox.refused_calls);
+              report.sandbox.refused_calls);
 }
 
 }  // namespace

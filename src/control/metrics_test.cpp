@@ -228,6 +228,10 @@ TEST(Metrics, TellOfNtsWhileItIsOn) {
   EXPECT_EQ(all[R"(ntp_nts_ke_keys_total{aead="AES-128-GCM-SIV/chrony-4.4"})"], "52");
   EXPECT_EQ(all[R"(ntp_nts_ke_sandbox{part="files"})"], "1");
   EXPECT_EQ(all[R"(ntp_nts_ke_sandbox{part="memory"})"], "0");
+  EXPECT_EQ(all["ntp_nts_client_up"], "1");
+  EXPECT_EQ(all["ntp_nts_client_restarts_total"], "1");
+  EXPECT_EQ(all[R"(ntp_nts_client_sandbox{part="files"})"], "1");
+  EXPECT_EQ(all[R"(ntp_nts_client_sandbox{part="system_calls"})"], "0");
   EXPECT_EQ(all["ntp_nts_certificate_loaded"], "1");
   EXPECT_EQ(all["ntp_nts_certificate_problem"], "1");
   EXPECT_EQ(all["ntp_nts_certificate_expires_in_seconds"], "3600");

@@ -117,7 +117,8 @@ inline Report report_with_a_source() {
 // The same with NTS, whose certificate ends in an hour.
 inline Report report_with_nts() {
   Report report = report_with_a_source();
-  KeView ke{.up = true, .restarts = 2, .keys = "of this server's own"};
+  KeView ke{.process = {.up = true, .starts = 3, .sandbox = {.files = 4, .system_calls = true}},
+            .keys = "of this server's own"};
   for (std::size_t i = 0; i < kKeOutcomes; ++i) ke.counters.outcomes[i] = 100 + i;
   for (std::size_t i = 0; i < kKeAeads; ++i) ke.counters.aeads[i] = 50 + i;
   ke.counters.accepted = 5000;
@@ -128,8 +129,10 @@ inline Report report_with_nts() {
                     .valid_until = report.now + std::chrono::hours(1),
                     .subject = "CN = time.example",
                     .problem = "server.key: it is empty"};
-  ke.sandbox = {.files = 4, .system_calls = true};
   report.ke = ke;
+  auto view = std::make_shared<SourceView>(*report.sources);
+  view->key_process = {.up = true, .starts = 2, .sandbox = {.files = 3, .memory = true}};
+  report.sources = std::move(view);
   return report;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "client/client.h"
+#include "control/ke_view.h"
 
 namespace ntp::control {
 
@@ -44,6 +45,7 @@ struct SourceView {
   std::vector<client::SourceReport> sources{};
   std::vector<client::Tracked> tracked{};
   std::optional<SteeringView> steering{};  // empty: nothing is done to it
+  std::optional<KeProcess> key_process{};  // empty: no source has NTS
 };
 
 }  // namespace ntp::control

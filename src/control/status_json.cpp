@@ -244,18 +244,23 @@ Json certificate_part(const Report& report, const KeCertificate& certificate) {
   return part;
 }
 
+Json process_part(const KeProcess& process) {
+  const SandboxView& sandbox = process.sandbox;
+  return {{"up", process.up},
+          {"restarts", process.restarts()},
+          {"sandbox",
+           {{"landlock", sandbox.files},
+            {"system_calls", sandbox.system_calls},
+            {"memory", sandbox.memory}}}};
+}
+
 Json nts_part(const Report& report) {
   if (!report.ke) return nullptr;
   const KeView& ke = *report.ke;
-  Json part;
-  part["up"] = ke.up;
-  part["restarts"] = ke.restarts;
+  Json part = process_part(ke.process);
   part["certificate"] = certificate_part(report, ke.certificate);
   part["keys"] = ke.keys;
   part["keys_problem"] = ke.keys_problem.empty() ? Json(nullptr) : Json(ke.keys_problem);
-  part["sandbox"] = {{"landlock", ke.sandbox.files},
-                     {"system_calls", ke.sandbox.system_calls},
-                     {"memory", ke.sandbox.memory}};
   part["connections"] = ke.counters.accepted;
   part["open"] = ke.counters.open;
   part["accept_errors"] = ke.counters.accept_errors;
@@ -290,6 +295,9 @@ std::string status_json(const Report& report, JsonForm form) {
   status["packets"] = packets_part(report.totals);
   status["rate"] = rate_part(report);
   status["nts"] = nts_part(report);
+  const auto& sources = report.sources;
+  status["nts_client"] =
+      sources && sources->key_process ? process_part(*sources->key_process) : Json(nullptr);
   Json& listening = status["listening"] = Json::array();
   for (const Endpoint& endpoint : report.listening) listening.push_back(to_string(endpoint));
   status["workers"] = {{"count", report.workers}, {"stalled", report.workers_stalled}};

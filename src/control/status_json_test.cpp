@@ -140,6 +140,9 @@ TEST(StatusJson, NamesEveryLeapIndicator) {
 
 TEST(StatusJson, TellsOfNts) {
   EXPECT_TRUE(json::parse(status_json(sample_report()))["nts"].is_null());
+  for (const Report& without : {sample_report(), report_with_a_source()}) {
+    EXPECT_TRUE(json::parse(status_json(without))["nts_client"].is_null());
+  }
   const auto nts = json::parse(status_json(report_with_nts()))["nts"];
   EXPECT_EQ(nts["up"], true);
   EXPECT_EQ(nts["restarts"], 2);
@@ -149,6 +152,9 @@ TEST(StatusJson, TellsOfNts) {
   EXPECT_EQ(nts["certificate"]["valid_until"], "2026-11-23T01:19:25.123456789Z");
   EXPECT_EQ(nts["sandbox"]["landlock"], 4);
   EXPECT_EQ(nts["sandbox"]["system_calls"], true);
+  const auto client = json::parse(status_json(report_with_nts()))["nts_client"];
+  EXPECT_EQ(client, json::parse(R"({"up": true, "restarts": 1, "sandbox":
+                    {"landlock": 3, "system_calls": false, "memory": true}})"));
   EXPECT_EQ(nts["certificate"]["expires_in_s"], 3600.0);
   EXPECT_EQ(nts["certificate"]["problem"], "server.key: it is empty");
   EXPECT_TRUE(nts["keys_problem"].is_null());

@@ -87,25 +87,19 @@ void KeLink::collect() {
 }
 
 void KeLink::take(const ke::Message& message) {
+  ke::note(view_.process, message);
   if (std::holds_alternative<ke::Started>(message)) {
-    if (std::exchange(begun_, true)) ++view_.restarts;
     add(before_, std::exchange(view_.counters, {}));
-    view_.up = true;
     is_told_ = false;
     deliver();
   } else if (std::holds_alternative<ke::Ended>(message)) {
-    view_.up = is_told_ = false;
+    is_told_ = false;
     view_.counters.open = 0;
   } else if (const auto* counted = std::get_if<ke::Counted>(&message)) {
-    view_.up = true;  // its first word may have been lost
     view_.counters = counted->counters;
   } else if (const auto* shown = std::get_if<ke::Shown>(&message)) {
     view_.certificate = shown->certificate;
     look_at_expiry();
-  } else if (const auto* shut_in = std::get_if<ke::ShutIn>(&message)) {
-    view_.sandbox = {.files = static_cast<int>(shut_in->landlock),
-                     .system_calls = shut_in->filtered,
-                     .memory = shut_in->memory};
   } else if (const auto* told = std::get_if<ke::Told>(&message)) {
     take(*told);
   }
@@ -127,7 +121,7 @@ void KeLink::take(const ke::Told& told) {
 void KeLink::lose() {
   loop_.unwatch(watch_);
   child_.channel.reset();
-  view_.up = false;
+  view_.process.up = false;
   view_.counters.open = 0;
   log_.error("NTS: the keeper of key establishment is gone; restart the server to have it again");
 }

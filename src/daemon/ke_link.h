@@ -63,7 +63,6 @@ class KeLink {
   control::KeCounters before_;  // of the processes that have ended
   control::LogLimiter lines_;
   bool is_told_ = false;  // the process, the key
-  bool begun_ = false;    // a first process was there
   std::string validity_;  // what has been said of the certificate's time
 };
 

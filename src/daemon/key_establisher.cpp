@@ -33,6 +33,10 @@ KeyEstablisher::~KeyEstablisher() {
   if (watching_) loop_.unwatch(watch_);
 }
 
+std::optional<control::KeProcess> KeyEstablisher::process() const {
+  return channel_.process ? std::optional(*channel_.process) : std::nullopt;
+}
+
 void KeyEstablisher::begin(const client::Establish& wanted, const tls::CertificateTimes& times) {
   const auto roots = std::ranges::find(channel_.roots, wanted.roots);
   if (!watching_ || roots == channel_.roots.end()) {
@@ -61,7 +65,7 @@ void KeyEstablisher::collect() {
     if (size < 0 && errno == EAGAIN) break;
     if (size <= 0) {
       loop_.unwatch(watch_);
-      watching_ = false;
+      watching_ = channel_.process->up = false;
       log_.error(
           "NTS: the keeper of key establishment is gone; restart the server to have it again");
       return lose_all("its keeper is gone");
@@ -78,6 +82,7 @@ void KeyEstablisher::collect() {
 }
 
 void KeyEstablisher::take(const ke::Message& message) {
+  ke::note(*channel_.process, message);
   if (std::holds_alternative<ke::Ended>(message)) return lose_all("it ended");
   const auto* told = std::get_if<ke::Told>(&message);
   if (told == nullptr || !lines_.ask(loop_.now()).granted) return;

@@ -30,6 +30,8 @@ class KeyEstablisher {
   KeyEstablisher(const KeyEstablisher&) = delete;
   KeyEstablisher& operator=(const KeyEstablisher&) = delete;
 
+  std::optional<control::KeProcess> process() const;  // empty: there is none
+
   // Sooner or later `done` is called, perhaps at once; at the end of the process at the latest.
   void begin(const client::Establish& wanted, const tls::CertificateTimes& times);
 

@@ -29,6 +29,7 @@ class SourceKeeper {
   void configure(const TimeSettings& settings);
 
   const client::Client& client() const noexcept { return client_; }
+  std::optional<control::KeProcess> key_process() const { return establisher_.process(); }
 
  private:
   struct Exchange {

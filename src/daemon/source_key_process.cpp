@@ -51,11 +51,12 @@ std::expected<void, StartFailure> SourceKeyProcess::start(const config::Settings
     return std::unexpected(StartFailure{child.error().text(), EX_OSERR, child.error().code});
   }
   child_ = std::move(*child);
+  told_ = std::make_shared<control::KeProcess>();
   return {};
 }
 
 KeyChannel SourceKeyProcess::channel() const {
-  return {.fd = child_.channel.get(), .roots = plan_.roots, .marks = marks_};
+  return {.fd = child_.channel.get(), .roots = plan_.roots, .marks = marks_, .process = told_};
 }
 
 // What it may read and whom it may connect to was settled when it was started.

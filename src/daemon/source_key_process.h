@@ -3,6 +3,7 @@
 #pragma once
 
 #include <expected>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,7 @@ class SourceKeyProcess {
   ke::ClientPlan plan_;
   std::vector<std::string> marks_;
   ke::Child child_;
+  std::shared_ptr<control::KeProcess> told_;
 };
 
 }  // namespace ntp::daemon

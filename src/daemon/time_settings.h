@@ -2,6 +2,7 @@
 #pragma once
 
 #include <expected>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "clock/host_clock.h"
 #include "clock/steering.h"
 #include "config/settings.h"
+#include "control/ke_view.h"
 #include "server/symmetric_keys.h"
 
 namespace ntp::daemon {
@@ -19,6 +21,7 @@ struct KeyChannel {
   int fd = -1;                       // -1: there is none
   std::vector<std::string> roots{};  // that it was started with, in its order
   std::vector<std::string> marks{};  // of what each held then; empty: it could not be read
+  std::shared_ptr<control::KeProcess> process{};  // what it has told of itself; for who reads fd
 };
 
 struct TimeSettings {

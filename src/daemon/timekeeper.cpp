@@ -60,6 +60,7 @@ void Timekeeper::start() {
   }
   tick();
   thread_ = std::thread([this] { run(); });
+  begun_.wait(false);  // who looks from now on is told of the sources
 }
 
 void Timekeeper::run() noexcept {
@@ -68,6 +69,8 @@ void Timekeeper::run() noexcept {
   {
     os::PollLoop loop(os::raw_now);
     while (!within_memory([&] { begin(loop); })) ::poll(nullptr, 0, kPauseBetweenWakes_ms);
+    begun_ = true;
+    begun_.notify_one();
     while (!stopping_) {
       loop.run_once(kPeriod);
       if (settled_) within_memory([this] { apply_settings(); });
@@ -183,6 +186,7 @@ void Timekeeper::publish_sources() {
     view->sources = client.sources().report();
     view->tracked = client.tracked(now.raw);
     if (steerer_) view->steering = steerer_->view();
+    view->key_process = keeper_->key_process();
   }
   const std::lock_guard lock(mutex_);
   sources_ = std::move(view);

@@ -27,7 +27,7 @@ class Timekeeper {
   ~Timekeeper() { stop(); }
 
   void run_in(os::PollLoop& loop);  // the single thread's, which must outlive this
-  void start();                     // a thread of its own
+  void start();                     // a thread of its own, which has applied the settings
   void stop();
 
   void configure(TimeSettings settings);  // takes effect at once
@@ -69,6 +69,7 @@ class Timekeeper {
   std::optional<TimeSettings> asked_;
   std::shared_ptr<const control::SourceView> sources_;
   bool settled_ = true;  // in_force_ has been applied to the end
+  std::atomic<bool> begun_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> ended_{false};
   std::thread thread_;

@@ -130,6 +130,21 @@ std::optional<Message> get(std::uint8_t kind, ByteReader& in) {
 
 }  // namespace
 
+void note(control::KeProcess& process, const Message& message) {
+  if (std::holds_alternative<Started>(message)) {
+    process.up = true;
+    ++process.starts;
+  } else if (std::holds_alternative<Ended>(message)) {
+    process.up = false;
+  } else if (std::holds_alternative<Counted>(message)) {
+    process.up = true;  // its first word may have been lost
+  } else if (const auto* shut_in = std::get_if<ShutIn>(&message)) {
+    process.sandbox = {.files = static_cast<int>(shut_in->landlock),
+                       .system_calls = shut_in->filtered,
+                       .memory = shut_in->memory};
+  }
+}
+
 MessageBytes encode(const Message& message) {
   MessageBytes bytes{};
   ByteWriter out(bytes);

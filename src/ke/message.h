@@ -68,6 +68,9 @@ struct ShutIn {
 };
 using Message = std::variant<SealingKey, LookAgain, Started, Ended, Counted, Shown, Told, ShutIn>;
 
+// What a message says of the process that it is from.
+void note(control::KeProcess& process, const Message& message);
+
 // Texts are cut to fit, and what is not printable ASCII becomes '?'.
 MessageBytes encode(const Message& message);
 std::optional<Message> decode(std::span<const std::byte> bytes);

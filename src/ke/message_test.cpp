@@ -44,6 +44,25 @@ TEST(Message, EachArrivesAsItWasSent) {
   }
 }
 
+TEST(Message, TellsHowItsProcessIs) {
+  control::KeProcess process;
+  for (const Message& message :
+       {Message(Started{}), Message(ShutIn{.landlock = 4, .filtered = true})}) {
+    note(process, message);
+  }
+  EXPECT_TRUE(process.up);
+  EXPECT_EQ(process.restarts(), 0u);
+  EXPECT_EQ(process.sandbox.files, 4);
+  EXPECT_TRUE(process.sandbox.system_calls);
+  EXPECT_FALSE(process.sandbox.memory);
+  note(process, Ended{});
+  EXPECT_FALSE(process.up);
+  note(process, Started{});
+  note(process, Told{});
+  EXPECT_TRUE(process.up);
+  EXPECT_EQ(process.restarts(), 1u);
+}
+
 TEST(Message, IsOfOneSizeOnly) {
   for (const Message& message : examples()) {
     const auto bytes = encode(message);

@@ -138,7 +138,7 @@ class PrometheusTest(unittest.TestCase):
             documented = dict(re.findall(r"^\| `([a-z0-9_]+)(?:\{[\w,]+\})?` \| (\w+) \|", file.read(), re.M))
         written = dict(re.findall(r"^# TYPE (\S+) (\S+)", self.every_metric, re.M))
         # Nobody steers here, and NTS is off: tests/system/test_steering.py, test_nts_ke.py and test_nts_source.py compare those.
-        elsewhere = ("ntp_steering_", "ntp_nts_ke_", "ntp_nts_certificate_", "ntp_source_nts_")
+        elsewhere = ("ntp_steering_", "ntp_nts_ke_", "ntp_nts_client_", "ntp_nts_certificate_", "ntp_source_nts_")
         self.assertEqual({name: kind for name, kind in documented.items() if not name.startswith(elsewhere)}, written)
 
     def test_a_real_prometheus_scrapes_it_and_evaluates_the_rules(self):

@@ -92,8 +92,8 @@ class NtsSources(unittest.TestCase):
                 self.assertGreaterEqual(nts["cookies"], 7)
                 self.assertEqual((nts["establishments"], nts["naks"]), (1, 0))
                 self.assertEqual(server.metric('ntp_source_nts_cookies_available{name="127.0.7.1",address="127.0.7.1:123"}'), nts["cookies"])
-                written = dict(re.findall(r"(?m)^# TYPE (ntp_source_nts_\w+) (\w+)$", server.get("/metrics")[1]))
-                self.assertEqual(dict(re.findall(r"(?m)^\| `(ntp_source_nts_\w+)(?:\{[\w,]+\})?` \| (\w+) \|", read(METRICS))), written)
+                written = dict(re.findall(r"(?m)^# TYPE (ntp_(?:source_nts|nts_client)_\w+) (\w+)$", server.get("/metrics")[1]))
+                self.assertEqual(dict(re.findall(r"(?m)^\| `(ntp_(?:source_nts|nts_client)_\w+)(?:\{[\w,]+\})?` \| (\w+) \|", read(METRICS))), written)
                 server.wait_line(r" info +NTS: sandbox of key establishment with sources files=.* system_calls=filtered")
                 self.is_shut_in(self.key_process(server))
                 code, text = server.ctl("sources")
@@ -325,9 +325,15 @@ class NtsSources(unittest.TestCase):
         keeper = next(pid for pid in children(server.process.pid) if "ntp-ke-keeper" in read(f"/proc/{pid}/comm"))
         process = children(keeper)[0]
         self.assertEqual(read(f"/proc/{process}/comm").strip(), "ntp-ke-client")
+        def told():
+            process = server.status()["nts_client"]
+            return process["up"], process["restarts"], process["sandbox"]["system_calls"]
+        until(lambda: told() == (True, 0, True), 5, "told of the process")
         os.kill(process, signal.SIGKILL)
         server.wait_line(r"the process that establishes keys with sources was ended by signal 9; starting it again")
         until(lambda: children(keeper) not in ([], [process]), 5, "another one")
+        until(lambda: told() == (True, 1, True), 5, "told of the other")
+        self.assertEqual((server.metric("ntp_nts_client_up"), server.metric("ntp_nts_client_restarts_total")), (1, 1))
         code, took = server.stop()
         self.assertEqual(code, 0)
         self.assertLess(took, 2.0)
