@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""campaign.py MINUTES [FOLDER] [--only TEXT]: every fuzz target for MINUTES of processor time, in the
+"""campaign.py MINUTES [FOLDER] [--only REGEX]: every fuzz target for MINUTES of processor time, in the
 background: two at a time, in slices, when nothing else wants the processor (SCHED_IDLE).
 
 It works on a copy of the programs and seeds in FOLDER (/tmp/ntp-server-fuzz), so that the checkout may
@@ -148,7 +148,7 @@ def table(folder, state):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", action="store_true", help="print the table and do nothing")
-    parser.add_argument("--only", default="", help="targets whose name holds this text")
+    parser.add_argument("--only", default="", help="targets whose name this regular expression finds")
     parser.add_argument("words", nargs="*", metavar="MINUTES FOLDER")
     options = parser.parse_args()
     words = list(options.words)
@@ -162,7 +162,7 @@ def main():
         prepare(folder)
     state = State(folder, minutes)
     state.save()
-    names = [name for name in sorted(state.values["targets"]) if options.only in name]
+    names = [name for name in sorted(state.values["targets"]) if re.search(options.only, name)]
     print(f"campaign: {len(names)} targets, {minutes:g} minutes of processor time each, process group {os.getpgrp()}, in {folder}", flush=True)
     work(folder, state, names)
     print(table(folder, state), end="")

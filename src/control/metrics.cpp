@@ -109,7 +109,7 @@ class Exposition {
   }
 
   std::string out_;
-  std::string_view name_;
+  std::string name_;
 };
 
 void write_system(Exposition& out, const Report& report) {
@@ -248,8 +248,8 @@ void write_ke_process(Exposition& out, const std::string& name, std::string_view
             process.up ? 1 : 0);
   out.counter(name + "_restarts_total", "Times that it had to be started again.",
               process.restarts());
-  const std::string sandbox = name + "_sandbox";
-  write_sandbox(out, sandbox, "1 for what is in force of that process's sandbox.", process.sandbox);
+  write_sandbox(out, name + "_sandbox", "1 for what is in force of that process's sandbox.",
+                process.sandbox);
 }
 
 void write_steering(Exposition& out, const SteeringView& steering) {

@@ -45,7 +45,7 @@ struct SourceView {
   std::vector<client::SourceReport> sources{};
   std::vector<client::Tracked> tracked{};
   std::optional<SteeringView> steering{};  // empty: nothing is done to it
-  std::optional<KeProcess> key_process{};  // empty: no source has NTS
+  std::optional<KeProcess> key_process{};  // empty: it was not started
 };
 
 }  // namespace ntp::control

@@ -92,6 +92,7 @@ void KeyEstablisher::take(const ke::Message& message) {
 }
 
 void KeyEstablisher::take(const ke::Answered& answered) {
+  channel_.process->up = true;  // its first word may have been lost
   const auto found = open_.find(answered.number);
   if (found == open_.end()) return;  // of a source that is gone
   const client::AssociationId id = found->second;

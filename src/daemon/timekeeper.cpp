@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::chrono::seconds kPeriod{1};
 constexpr int kPauseBetweenWakes_ms = 1;
+constexpr std::chrono::seconds kPatience{2};
 
 std::string_view describe(clock::HostStanding standing) {
   switch (standing) {
@@ -60,7 +61,10 @@ void Timekeeper::start() {
   }
   tick();
   thread_ = std::thread([this] { run(); });
-  begun_.wait(false);  // who looks from now on is told of the sources
+  // Who looks from now on is told of the sources; but a disk that does not answer, or want of
+  // memory, holds up nobody for longer.
+  const RawTime latest = os::raw_now() + kPatience;
+  while (!begun_ && os::raw_now() < latest) ::poll(nullptr, 0, kPauseBetweenWakes_ms);
 }
 
 void Timekeeper::run() noexcept {
@@ -70,7 +74,6 @@ void Timekeeper::run() noexcept {
     os::PollLoop loop(os::raw_now);
     while (!within_memory([&] { begin(loop); })) ::poll(nullptr, 0, kPauseBetweenWakes_ms);
     begun_ = true;
-    begun_.notify_one();
     while (!stopping_) {
       loop.run_once(kPeriod);
       if (settled_) within_memory([this] { apply_settings(); });

@@ -98,8 +98,14 @@ class Watch:
         self.seen, self.silent, self.stopped = [], 0, threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
 
+    def heard(self):
+        try:
+            return ask(self.address, timeout=0.5)
+        except OSError:  # the wire is down at this moment
+            return None
+
     def look(self):
-        replies = [reply for _ in range(self.exchanges) if (reply := ask(self.address, timeout=0.5))]
+        replies = [reply for _ in range(self.exchanges) if (reply := self.heard())]
         if not replies:
             self.silent += 1
             return

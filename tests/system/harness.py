@@ -19,9 +19,9 @@ def enter_own_network():
 PATIENCE = 4  # a machine whose processors are taken away is slow; what is there at once costs no patience
 
 
-def until(condition, seconds=5.0, what="condition"):
-    """The first true value of condition(), polled; a failure after PATIENCE times what an idle machine may take."""
-    seconds *= PATIENCE
+def until(condition, seconds=5.0, what="condition", patience=None):
+    """The first true value of condition(), polled; a failure after PATIENCE times `seconds`, or 1 times where they are a promise."""
+    seconds *= PATIENCE if patience is None else patience
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -32,12 +32,12 @@ def until(condition, seconds=5.0, what="condition"):
         time.sleep(0.01)
 
 
-def until_answer(condition, seconds=5.0, what="answer", **question):
+def until_answer(condition, seconds=5.0, what="answer", patience=None, **question):
     """The first reply that condition() likes; a reply that does not come is one that it does not like yet."""
     def heard():
         reply = ask(**{"timeout": 0.3, **question})
         return reply if reply is not None and condition(reply) else None
-    return until(heard, seconds, what)
+    return until(heard, seconds, what, patience)
 
 
 def read(path):
@@ -87,7 +87,8 @@ class FakeKernel:
 
 
 SANITIZED = bool(os.environ.get("PROGRAM_IS_SANITIZED"))  # set for the programs that are built with a sanitizer
-SANITIZERS_WORDS = re.compile(r"(Address|Thread|Leak|Memory)Sanitizer|runtime error:")
+A_BUGS_WORDS = re.compile(r"(Address|Thread|Leak|Memory)Sanitizer|runtime error:|check failed:|terminate called")
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS)
 
 
 def begin(test, program, *arguments, **named):
@@ -261,6 +262,7 @@ class Server:
     def ctl(self, *arguments):
         """Exit code and what it printed: standard output, or else standard error."""
         done = subprocess.run([self.program, "ctl", *arguments], env=self.environment, capture_output=True, text=True, timeout=120)
+        assert not A_BUGS_WORDS.search(done.stderr), done.stderr
         return done.returncode, done.stdout or done.stderr
 
     def healthcheck(self, *arguments):
@@ -297,9 +299,9 @@ class Server:
             self.process.kill()
         self.process.wait()
         self.reader.join(2)
-        found = [line for line in self.lines if SANITIZERS_WORDS.search(line) or "the sandbox refused" in line and not self.refusals_are_expected]
-        if self.process.returncode == -signal.SIGSYS:
-            found.append("ended by SIGSYS: a worker made a system call that is not on its list")
+        found = [line for line in self.lines if A_BUGS_WORDS.search(line) or "the sandbox refused" in line and not self.refusals_are_expected]
+        if -self.process.returncode in CRASHES:
+            found.append(f"ended by {signal.Signals(-self.process.returncode).name} (SIGSYS: a worker made a system call that is not on its list)")
         self.process.stdout.close()
         self.scratch.cleanup()
         if found:

@@ -70,7 +70,8 @@ class Rate(unittest.TestCase):
                 loud = self.burst("127.0.0.2")
                 begun = time.monotonic()
                 replies = loud.send(200)
-                self.assertTrue(100 <= len(replies) <= 101 + time.monotonic() - begun, len(replies))  # one more a second
+                # One more a second, and one in a thousand of those above the limit, by a dice.
+                self.assertTrue(100 <= len(replies) <= 106 + time.monotonic() - begun, len(replies))
                 until(lambda: self.dropped(server) == 200 - len(replies), 5, "as many dropped as went unanswered")
                 self.assertEqual(len(self.burst("127.0.0.3").send(50)), 50)
                 code, text = server.healthcheck()
