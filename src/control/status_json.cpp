@@ -244,14 +244,16 @@ Json certificate_part(const Report& report, const KeCertificate& certificate) {
   return part;
 }
 
+Json sandbox_part(const SandboxView& sandbox) {
+  return {{"landlock", sandbox.files},
+          {"system_calls", sandbox.system_calls},
+          {"memory", sandbox.memory}};
+}
+
 Json process_part(const KeProcess& process) {
-  const SandboxView& sandbox = process.sandbox;
   return {{"up", process.up},
           {"restarts", process.restarts()},
-          {"sandbox",
-           {{"landlock", sandbox.files},
-            {"system_calls", sandbox.system_calls},
-            {"memory", sandbox.memory}}}};
+          {"sandbox", sandbox_part(process.sandbox)}};
 }
 
 Json nts_part(const Report& report) {
@@ -302,12 +304,9 @@ std::string status_json(const Report& report, JsonForm form) {
   for (const Endpoint& endpoint : report.listening) listening.push_back(to_string(endpoint));
   status["workers"] = {{"count", report.workers}, {"stalled", report.workers_stalled}};
   status["reloads"] = {{"ok", report.reloads}, {"error", report.reload_errors}};
-  const SandboxView& sandbox = report.sandbox;
-  status["sandbox"] = {{"landlock", sandbox.files},
-                       {"system_calls", sandbox.system_calls},
-                       {"memory", sandbox.memory},
-                       {"refused_calls", sandbox.refused_calls},
-                       {"unconfined_threads", sandbox.unconfined_threads}};
+  Json& sandbox = status["sandbox"] = sandbox_part(report.sandbox);
+  sandbox["refused_calls"] = report.sandbox.refused_calls;
+  sandbox["unconfined_threads"] = report.sandbox.unconfined_threads;
   // Replacing what is not UTF-8 instead of throwing: a page must not be able to end the program.
   const auto replace = Json::error_handler_t::replace;
   return form == JsonForm::one_line ? status.dump(-1, ' ', false, replace)

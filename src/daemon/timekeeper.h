@@ -27,7 +27,7 @@ class Timekeeper {
   ~Timekeeper() { stop(); }
 
   void run_in(os::PollLoop& loop);  // the single thread's, which must outlive this
-  void start();  // a thread of its own, which has most likely applied the settings
+  void start();                     // a thread of its own; waits a while until it has begun
   void stop();
 
   void configure(TimeSettings settings);  // takes effect at once
