@@ -134,7 +134,8 @@ def key_files():
                        "crlf": "1 MD5 abcdefghij\r\n2 SHA1 klmnopqrst\r\n", "number-0": "0 MD5 abcdefghij\n", "number-last": "4294967295 MD5 abcdefghij\n",
                        "number-past": "4294967296 MD5 abcdefghij\n", "negative": "-1 MD5 abcdefghij\n", "unknown-type": "1 SHA3 abcdefghij\n",
                        "odd-hex": "1 MD5 HEX:123\n", "no-hex": "1 MD5 HEX:xyzzyx\n", "empty-hex": "1 MD5 HEX:\n", "aes-too-short": "1 AES128 HEX:0011\n",
-                       "too-many-words": "1 MD5 a b\n", "one-word": "1\n", "nul": "1 MD5 a\0b\n", "long-key": "1 SHA512 " + "k" * 129 + "\n",
+                       "too-many-words": "1 MD5 a b c\n", "clients": "1 MD5 abcdefghij 192.0.2.0/24,2001:db8::/32,198.51.100.7\n",
+                       "not-clients": "1 MD5 abcdefghij b\n", "no-last-client": "1 MD5 abcdefghij 192.0.2.7,\n", "one-word": "1\n", "nul": "1 MD5 a\0b\n", "long-key": "1 SHA512 " + "k" * 129 + "\n",
                        "longest-key": "1 SHA512 " + "k" * 128 + "\n", "empty": "", "blank": " \t\n\n"}.items():
         write("symmetric_keys", name, text.encode())
 
@@ -157,6 +158,29 @@ def client_hello(alpn, versions=(0x0304,)):
     return b"\x16\3\1" + counted(message, 2)
 
 
+def saved_texts():
+    """Behind 0x80 a checksum is added; the rest of the first octet modulo 3: state, source cookies, own secret."""
+    digits = "00112233445566778899aabbccddeeff" * 2
+    key, short, cookie = digits, digits[:32], digits * 3 + digits[:16]
+    state = "ntp-server-state 1\nboot 01234567-89ab-cdef-0123-456789abcdef\ntime 1790000000123456789\n" \
+            "frequency -1.234e-05\nfrequency_deviation 2e-09\nwander 1e-19\n"
+    plain = f"source time.example 4460 192.0.2.1 192.0.2.1:123 1799990000 - - 15 {key} {key}\n"
+    rooted = f"source time.example 4460 2001:db8::1 [2001:db8::1]:1123 1799990000 2f61 00ff 30 {short} {short}\n"
+    secret = f"ntp-server-cookie-keys 1\nepoch 20000\nage 3600\nmade 19998\ncurrent {digits}\nprevious -\n"
+    for name, first, text in (
+            ("state", 0x81, state), ("state-no-checksum", 0, state), ("state-no-boot", 0x81, state.replace("01234567-89ab-cdef-0123-456789abcdef", "")),
+            ("state-not-a-number", 0x81, state.replace("2e-09", "nan")), ("state-too-fast", 0x81, state.replace("-1.234e-05", "0.2")),
+            ("cookies", 0x82, f"ntp-server-nts 2\n{plain}cookie {cookie}\ncookie {cookie}\n{rooted}cookie {cookie}\n"),
+            ("cookies-no-checksum", 1, f"ntp-server-nts 2\n{plain}cookie {cookie}\n"), ("cookies-none", 0x82, f"ntp-server-nts 2\n{plain}"),
+            ("cookies-of-nobody", 0x82, f"ntp-server-nts 2\ncookie {cookie}\n"), ("cookies-nine", 0x82, f"ntp-server-nts 2\n{plain}" + f"cookie {short}\n" * 9),
+            ("cookies-of-tomorrow", 0x82, f"ntp-server-nts 2\n{plain.replace('1799990000', '9223372036854775807')}cookie {cookie}\n"),
+            ("cookies-before-1970", 0x82, f"ntp-server-nts 2\n{plain.replace('1799990000', '-9223372036854775808')}cookie {cookie}\n"),
+            ("secret", 0x80, secret), ("secret-no-checksum", 2, secret), ("secret-two", 0x80, secret.replace("-\n", digits + "\n")),
+            ("secret-made-later", 0x80, secret.replace("19998", "20001")), ("secret-last-epoch", 0x80, secret.replace("20000", "4294967295")),
+            ("secret-oldest", 0x80, secret.replace("3600", "9223372036854775807"))):
+        write("saved_text", name, bytes([first]) + text.encode())
+
+
 def tls_streams():
     hello = client_hello([b"ntske/1"])
     for cut in (0, 64, 128, 254):
@@ -175,7 +199,7 @@ def tls_streams():
 
 
 def main():
-    for make in (keyed_datagrams, ke_messages, ke_answers, ke_channel, cookies, nts_requests, nts_answers, key_files, tls_streams):
+    for make in (keyed_datagrams, ke_messages, ke_answers, ke_channel, cookies, nts_requests, nts_answers, key_files, saved_texts, tls_streams):
         make()
 
 

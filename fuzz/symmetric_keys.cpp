@@ -13,6 +13,8 @@ void check_key(const server::SymmetricKeys& keys, std::uint32_t id) {
   const auto* key = keys.find(id);
   if (key == nullptr) return;
   NTP_CHECK(id != 0);
+  const auto* its = keys.find(id, IpAddress::v4(192, 0, 2, 7));  // unless it is for others alone
+  NTP_CHECK(its == key || its == nullptr);
   const std::array<std::byte, 48> message{};
   const auto mac = key->compute(message);
   NTP_CHECK(key->verify(message, std::span(mac).first(key->size())));

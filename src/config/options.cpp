@@ -146,8 +146,9 @@ constexpr std::array kOptions{
            .words = kSandboxes},
     Option{.key = "server.keys_file", .fallback = "", .flag = "", .argument = "",
            .expects = R"("" or an absolute path in printable ASCII)",
-           .help = "file of symmetric keys in chrony's form (ID TYPE KEY): requests with a MAC of one "
-                   "of them get a reply with such a MAC; where it is our own nobody else may read it",
+           .help = "file of symmetric keys in chrony's form (ID TYPE KEY, and CLIENTS where a key is "
+                   "not for everybody): requests with a MAC of one of them get a reply with such a "
+                   "MAC; where it is our own nobody else may read it",
            .reloadable = true,
            .most = kLongestPath,
            .read = [](Settings& s, const Given& g) { read_path(g, s.server.keys_file); },

@@ -15,6 +15,9 @@ namespace {
 constexpr std::string_view kFirstLine = "ntp-server-cookie-keys 1";
 constexpr std::size_t kSecretSize = 32;
 constexpr std::uint32_t kEpochsOfASecret = nts::kEpochsBack + 1;
+// No server lives to write more than these; both can be added to without an end.
+constexpr std::uint32_t kLastEpoch = 0xffff'0000;
+constexpr std::int64_t kOldest = 1'000'000'000;  // seconds
 
 nts::Secret fresh(RandomSource& random) {
   nts::Secret secret;
@@ -111,9 +114,9 @@ std::expected<OwnCookieSecret, std::string> parse_own_secret(std::string_view te
   const auto sum = take(text, "checksum");
   if (!sum || !text.empty()) return std::unexpected("torn");
   if (*sum != crypto::text_checksum(body)) return std::unexpected("wrong checksum");
-  if (!good || out.current.empty() || age < 0 || out.made > out.epoch) {
-    return std::unexpected("not as it was written");
-  }
+  const bool is_true =
+      age >= 0 && age <= kOldest && out.made <= out.epoch && out.epoch <= kLastEpoch;
+  if (!good || out.current.empty() || !is_true) return std::unexpected("not as it was written");
   out.age = std::chrono::seconds(age);
   return out;
 }

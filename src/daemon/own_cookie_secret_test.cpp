@@ -85,6 +85,21 @@ TEST(OwnCookieSecret, EveryFlippedOctetAndEveryCutIsRefused) {
   EXPECT_FALSE(parse_own_secret(text + "x"));
 }
 
+// fuzz/saved_text.cpp: with a good checksum, and an overflow at the next look.
+TEST(OwnCookieSecret, NumbersThatNoServerLivesToWriteAreRefused) {
+  SeededRandom random(4);
+  const auto good = OwnCookieSecret::make(random);
+  auto old = good, last = good, unborn = good;
+  old.age = seconds::max();
+  last.epoch = 0xffff'ffff;
+  unborn.age = seconds(-1);
+  for (const auto& bad : {old, last, unborn}) {
+    const auto read = parse_own_secret(format_own_secret(bad));
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error(), "not as it was written");
+  }
+}
+
 TEST(OwnCookieSecret, TwoServersHaveNothingInCommon) {
   SeededRandom random(4);
   const auto one = OwnCookieSecret::make(random), two = OwnCookieSecret::make(random);

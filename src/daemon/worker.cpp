@@ -215,7 +215,8 @@ void Worker::prove(std::span<Pending> pending, const wire::Header& clock) noexce
   for (Pending& one : pending) {
     if (one.state != Pending::State::to_be_proven) continue;
     of.add(&one);
-    claims.add(batch_.arrival(one.slot).payload, &one.request.packet, &one.seal);
+    const server::Arrival& arrival = batch_.arrival(one.slot);
+    claims.add(arrival.payload, &one.request.packet, arrival.source.address, &one.seal);
   }
   if (claims.size() == 0) return;
   server::authenticate(claims.all(), secrets_, random_);

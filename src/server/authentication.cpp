@@ -15,7 +15,8 @@ constexpr std::size_t kTogether = 8;  // that are computed side by side
 std::optional<Drop> prove_by_mac(const Claim& claim, const Secrets& secrets) noexcept {
   const auto mac = claim.packet->mac;
   const auto id = ByteReader(mac).read<std::uint32_t>();
-  const crypto::MacKey* key = secrets.symmetric != nullptr ? secrets.symmetric->find(id) : nullptr;
+  const crypto::MacKey* key =
+      secrets.symmetric != nullptr ? secrets.symmetric->find(id, claim.client) : nullptr;
   if (key == nullptr) return Drop::unknown_key;
   const auto covered = claim.bytes.first(claim.bytes.size() - mac.size());
   if (!key->verify(covered, mac.subspan(kKeyIdSize))) return Drop::bad_mac;

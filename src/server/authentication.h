@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "base/ip.h"
 #include "crypto/mac.h"
 #include "crypto/random_stream.h"
 #include "nts/cookie.h"
@@ -77,6 +78,7 @@ std::optional<wire::Packet> parse_uncut_mac(std::span<const std::byte> bytes,
 struct Claim {
   std::span<const std::byte> bytes{};
   const wire::Packet* packet = nullptr;
+  IpAddress client{};
   Seal* seal = nullptr;
   std::optional<Drop> drop{};  // why there is none
 };

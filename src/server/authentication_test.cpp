@@ -90,6 +90,15 @@ TEST(Authenticate, AGoodMacIsAnsweredWithOneOfTheSameKey) {  // G7
   }
 }
 
+// A13: who holds the key of one subnet cannot ask from another one.
+TEST(Authenticate, AKeyForOthersAloneIsUnknownWhereItIsNotTheirs) {
+  const auto theirs = parse_key_file("1 SHA1 aaaaaaaaaaaaaaaa 198.51.100.0/24,2001:db8::/32\n");
+  const auto ours = parse_key_file("1 SHA1 aaaaaaaaaaaaaaaa 198.51.100.0/24,192.0.2.7\n");
+  const Bytes request = request_with_mac(1, *ours.keys.find(1));  // from 192.0.2.7
+  EXPECT_TRUE(react(request, {&ours.keys}).header);
+  EXPECT_EQ(react(request, {&theirs.keys}).header.error(), Drop::unknown_key);
+}
+
 // RFC 5905 knows no such MAC; chrony's clients send it with keys of SHA-2.
 TEST(Authenticate, AnUncutDigestIsTakenInVersion3AndAnsweredLikewise) {
   for (std::uint32_t id = 3; id <= 5; ++id) {

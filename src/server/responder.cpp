@@ -213,8 +213,10 @@ std::expected<wire::Header, Drop> respond(const Arrival& arrival, const wire::He
     if (request.packet.has_nts_field) return std::unexpected(Drop::nts_disabled);
     if (request.has_proof()) return std::unexpected(Drop::unknown_key);
   } else if (request.has_proof()) {
-    std::array claim{
-        Claim{.bytes = arrival.payload, .packet = &request.packet, .seal = &authentication->seal}};
+    std::array claim{Claim{.bytes = arrival.payload,
+                           .packet = &request.packet,
+                           .client = arrival.source.address,
+                           .seal = &authentication->seal}};
     authenticate(claim, secrets, authentication->random);
     if (claim[0].drop) return std::unexpected(*claim[0].drop);
     by = authentication->seal.kind();

@@ -83,13 +83,26 @@ std::optional<std::uint32_t> id_of(std::string_view word) {
   return id;
 }
 
+// "192.0.2.7,2001:db8::/32"
+std::optional<std::vector<Prefix>> clients_of(std::string_view word) {
+  std::vector<Prefix> clients;
+  while (true) {
+    const auto end = std::min(word.find(','), word.size());
+    const auto prefix = parse_prefix(word.substr(0, end));
+    if (!prefix) return std::nullopt;
+    clients.push_back(*prefix);
+    if (end == word.size()) return clients;
+    word.remove_prefix(end + 1);
+  }
+}
+
 struct Line {
   SymmetricKeys::Key key;
   std::string warning{};
 };
 
 std::expected<Line, std::string> parse_line(const Words& words) {
-  if (words.size() != 2 && words.size() != 3) return std::unexpected("not ID TYPE KEY");
+  if (words.size() < 2 || words.size() > 4) return std::unexpected("not ID TYPE KEY [CLIENTS]");
   const auto id = id_of(words.front());
   if (!id) return std::unexpected("the number of a key is from 1 to 4294967295");
   const auto type = words.size() == 2 ? MacType::md5 : type_of(words[1]);
@@ -97,7 +110,7 @@ std::expected<Line, std::string> parse_line(const Words& words) {
     return std::unexpected(
         "its type is none of MD5, SHA1, SHA256, SHA384, SHA512, AES128 "
         "and AES256");
-  const auto secret = key_of(words.back());
+  const auto secret = key_of(words[std::min<std::size_t>(words.size() - 1, 2)]);
   if (!secret) {
     return std::unexpected(fmt::format("the key is not hexadecimal, or longer than {} octets",
                                        crypto::kMaxMacKeySize));
@@ -108,6 +121,14 @@ std::expected<Line, std::string> parse_line(const Words& words) {
         fmt::format("a key of {} octets does not fit {}", secret->size(), crypto::name(*type)));
   }
   Line line{.key = {.id = *id, .key = *key}};
+  if (words.size() == 4) {
+    auto clients = clients_of(words[3]);
+    if (!clients) {
+      return std::unexpected(
+          "its clients are not addresses or prefixes, such as 192.0.2.7,2001:db8::/32");
+    }
+    line.key.clients = *std::move(clients);
+  }
   if (secret->size() < kShort) {
     line.warning = fmt::format("key {} has only {} octets: it can be guessed", *id, secret->size());
   }
@@ -123,9 +144,23 @@ SymmetricKeys::SymmetricKeys(std::vector<Key> keys) : keys_(std::move(keys)) {
   std::erase_if(keys_, [](const Key& key) { return key.id == 0; });
 }
 
-const crypto::MacKey* SymmetricKeys::find(std::uint32_t id) const noexcept {
+const SymmetricKeys::Key* SymmetricKeys::entry(std::uint32_t id) const noexcept {
   const auto found = std::ranges::lower_bound(keys_, id, {}, &Key::id);
-  return found != keys_.end() && found->id == id ? &found->key : nullptr;
+  return found != keys_.end() && found->id == id ? &*found : nullptr;
+}
+
+const crypto::MacKey* SymmetricKeys::find(std::uint32_t id) const noexcept {
+  const Key* const found = entry(id);
+  return found != nullptr ? &found->key : nullptr;
+}
+
+const crypto::MacKey* SymmetricKeys::find(std::uint32_t id,
+                                          const IpAddress& client) const noexcept {
+  const Key* const found = entry(id);
+  if (found == nullptr) return nullptr;
+  const auto holds = [&](const Prefix& prefix) { return prefix.contains(client); };
+  const bool is_its = found->clients.empty() || std::ranges::any_of(found->clients, holds);
+  return is_its ? &found->key : nullptr;
 }
 
 bool SymmetricKeys::has_md5() const noexcept {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/prefix.h"
 #include "crypto/mac.h"
 
 namespace ntp::server {
@@ -17,6 +18,7 @@ class SymmetricKeys {
   struct Key {
     std::uint32_t id = 0;
     crypto::MacKey key;
+    std::vector<Prefix> clients{};  // who may ask with it; empty: everybody
   };
 
   SymmetricKeys() = default;
@@ -24,10 +26,14 @@ class SymmetricKeys {
   explicit SymmetricKeys(std::vector<Key> keys);
 
   const crypto::MacKey* find(std::uint32_t id) const noexcept;
+  // Null as well where the key is not for this client.
+  const crypto::MacKey* find(std::uint32_t id, const IpAddress& client) const noexcept;
   std::size_t size() const noexcept { return keys_.size(); }
   bool has_md5() const noexcept;
 
  private:
+  const Key* entry(std::uint32_t id) const noexcept;
+
   std::vector<Key> keys_;  // ascending
 };
 
@@ -39,7 +45,8 @@ struct KeyFile {
 // chrony.keys(5): a line is "ID [TYPE] KEY"; TYPE is MD5 (also where none stands), SHA1, SHA256,
 // SHA384, SHA512, AES128 or AES256; KEY is text, or follows "ASCII:" or "HEX:". Lines that begin
 // with one of #%;! are comments. A line that cannot be used is passed over with a warning, as
-// chrony does.
+// chrony does. A fourth word, as in ntpd's file, says for which clients the key is: addresses and
+// prefixes with commas between them.
 KeyFile parse_key_file(std::string_view text);
 
 }  // namespace ntp::server

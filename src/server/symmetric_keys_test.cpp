@@ -44,7 +44,12 @@ TEST(KeyFile, PassesOverWhatItCannotUseAndSaysWhichLine) {
       {"-1 SHA1 HEX:00112233445566778899", "from 1 to"},
       {"x SHA1 HEX:00112233445566778899", "from 1 to"},
       {"7", "not ID TYPE KEY"},
-      {"7 SHA1 one two", "not ID TYPE KEY"},
+      {"7 SHA1 aaaaaaaaaaaaaaaa 192.0.2.1 192.0.2.2", "not ID TYPE KEY [CLIENTS]"},
+      {"7 SHA1 aaaaaaaaaaaaaaaa two", "its clients"},
+      {"7 SHA1 aaaaaaaaaaaaaaaa 192.0.2.0/24,", "its clients"},
+      {"7 SHA1 aaaaaaaaaaaaaaaa ,192.0.2.0/24", "its clients"},
+      {"7 SHA1 aaaaaaaaaaaaaaaa 192.0.2.0/33", "its clients"},
+      {"7 SHA1 aaaaaaaaaaaaaaaa 192.0.2.1/24", "its clients"},
       {"7 TIGER HEX:00112233445566778899", "its type"},
       {"7 SHA1 HEX:0", "not hexadecimal"},
       {"7 SHA1 HEX:0g", "not hexadecimal"},
@@ -61,6 +66,24 @@ TEST(KeyFile, PassesOverWhatItCannotUseAndSaysWhichLine) {
   }
   EXPECT_EQ(parse_key_file(std::string("7 SHA1 ") + std::string(129, 'a')).keys.size(), 0u);
   EXPECT_EQ(parse_key_file(std::string("7 SHA1 ") + std::string(128, 'a')).keys.size(), 1u);
+}
+
+TEST(KeyFile, AFourthWordSaysForWhomTheKeyIs) {
+  const auto file = parse_key_file(
+      "1 SHA1 aaaaaaaaaaaaaaaa 192.0.2.0/24,2001:db8::/32,198.51.100.7\n"
+      "2 SHA1 bbbbbbbbbbbbbbbb\n");
+  EXPECT_TRUE(file.warnings.empty());
+  const auto key = [&](std::uint32_t id, std::string_view client) {
+    return file.keys.find(id, *parse_ip(client));
+  };
+  for (const auto client : {"192.0.2.0", "192.0.2.255", "198.51.100.7", "2001:db8:ffff::1"}) {
+    EXPECT_EQ(key(1, client), file.keys.find(1)) << client;
+  }
+  for (const auto client : {"192.0.1.255", "192.0.3.0", "198.51.100.8", "2001:db9::1"}) {
+    EXPECT_EQ(key(1, client), nullptr) << client;
+    EXPECT_EQ(key(2, client), file.keys.find(2)) << client;
+    EXPECT_EQ(key(3, client), nullptr) << client;
+  }
 }
 
 TEST(KeyFile, TheFirstOfTwoWithOneNumberCounts) {

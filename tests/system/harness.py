@@ -277,12 +277,12 @@ class Server:
         until(lambda: all(read(f"{tasks}/{tid}/stat").rsplit(")", 1)[1].split()[0] in "Tt" for tid in os.listdir(tasks)), what="all threads stopped")
 
     def stop(self, number=signal.SIGTERM, seconds=5.0):
-        """Exit code and how long it took."""
+        """Exit code and how long it took; waited for with PATIENCE, since a handover waits for the kernel's grace period."""
         begun = time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            code = self.process.wait(seconds)
+            code = self.process.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -19,6 +19,14 @@ class Load(threading.Thread):
             self.sockets.append(s)
         self.sent, self.unanswered, self.wrong = 0, {}, 0
 
+    @classmethod
+    def during(cls, test, *arguments, **named):
+        """One that runs now and stops with `test` at the latest, however that ends."""
+        load = cls(*arguments, **named)
+        test.addCleanup(load.stop)
+        load.start()
+        return load
+
     def run(self):
         begun = time.monotonic()
         while self.running:
@@ -54,10 +62,13 @@ class Load(threading.Thread):
             except BlockingIOError:
                 pass
 
-    def finish(self, seconds=1.0):
-        """What was sent and never answered."""
+    def stop(self):
         self.running = False
         self.join()
+
+    def finish(self, seconds=1.0):
+        """What was sent and never answered."""
+        self.stop()
         deadline = time.monotonic() + seconds
         while self.unanswered and time.monotonic() < deadline:
             self.collect()

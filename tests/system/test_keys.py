@@ -51,6 +51,16 @@ class Keys(unittest.TestCase):
                 self.assertEqual(server.metric("ntp_server_mac_accepted_packets_total"), 2)
                 self.assertIsNotNone(ask(), "plain requests are answered as ever")
 
+    def test_a_key_for_some_clients_is_nobody_elses(self):
+        self.write("5 SHA1 ASCII:correct-horse 192.0.2.0/24,127.0.0.1\n6 SHA1 ASCII:battery-staple ::1\n")
+        for threads in ("auto", "0"):
+            with self.subTest(threads=threads), self.server(threads) as server:
+                self.assertTrue(self.answered(5, b"correct-horse"))
+                self.assertFalse(self.answered(5, b"correct-horse", "::1"))
+                self.assertTrue(self.answered(6, b"battery-staple", "::1"))
+                self.assertFalse(self.answered(6, b"battery-staple"))
+                self.assertEqual(server.metric('ntp_server_dropped_packets_total{reason="unknown_key"}'), 2)
+
     def test_a_reload_takes_the_new_keys_and_keeps_the_old_ones_if_it_cannot(self):
         self.write("5 SHA1 ASCII:correct-horse\n")
         for threads in ("auto", "0"):

@@ -42,8 +42,7 @@ class Lifecycle(unittest.TestCase):
     def test_a_successor_on_the_same_port_takes_over_without_a_lost_request(self):
         for before, after in (("1", "1"), ("2", "2"), ("8", "1"), ("2", "0"), ("0", "2")):
             old = self.unlimited("--threads", before, "--listen", "127.0.0.1:123", "--http", "off")
-            load = Load(4000)
-            load.start()
+            load = Load.during(self, 4000)
             until(lambda: load.sent > 1000, what="load")
             new = self.unlimited("--threads", after, "--listen", "127.0.0.1:123")
             new.wait_line("shared with ntp-server")
@@ -219,8 +218,7 @@ class Lifecycle(unittest.TestCase):
     def test_reloads_under_load_lose_nothing(self):
         path = self.config("[server]\nlisten = ['127.0.0.1:123']\n")
         server = self.unlimited("--config", path)
-        load = Load(3000)
-        load.start()
+        load = Load.during(self, 3000)
         for number in range(60):
             with open(path, "w") as f:
                 f.write("[server]\nlisten = ['127.0.0.1:123']\n" + ("stratum = 4\n" if number % 3 else "nonsense\n"))
@@ -233,8 +231,7 @@ class Lifecycle(unittest.TestCase):
         for threads in ("2", "0"):
             path = self.config("[server]\nlisten = ['127.0.0.1:1123']\n")
             server = self.unlimited("--config", path, "--threads", threads)
-            load = Load(3000, port=1123)
-            load.start()
+            load = Load.during(self, 3000, port=1123)
             for number in range(50):
                 sent = load.sent
                 self.rewrite(server, path, f"[server]\nlisten = ['{('0.0.0.0', '127.0.0.1')[number % 2]}:1123']\n", "configuration reloaded")

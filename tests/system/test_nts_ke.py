@@ -148,8 +148,7 @@ class KeyEstablishment(unittest.TestCase):
     @not_sanitized
     def test_slow_writers_are_in_nobodys_way(self):
         self.server()
-        load = Load(200)
-        load.start()
+        load = Load.during(self, 200)
         took = self.crowd(150, first=b"\x16\x03\x01")
         self.assertEqual((load.finish(), load.wrong), (0, 0), "questions over UDP")
         self.assertGreater(load.sent, 300)
