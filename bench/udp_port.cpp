@@ -57,8 +57,12 @@ class UdpPort final : public Port {
     fd_ = ::socket(server_.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd_ < 0) return failed("socket");
     const int on = 1;
-    const int buffer = 4 << 20;
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+    // What comes while others have the processor is not to be lost here: some hundred thousand
+    // answers, or what the kernel gives to all.
+    const int buffer = 64 << 20;
+    if (::setsockopt(fd_, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer) != 0) {
+      ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+    }
     const int done = server_.is_v4()
                          ? ::setsockopt(fd_, IPPROTO_IP, IP_PKTINFO, &on, sizeof on)
                          : ::setsockopt(fd_, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);

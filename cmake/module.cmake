@@ -39,13 +39,13 @@ function(ntp_module name)
   endforeach()
 endfunction()
 
-# ntp_test(NAME SOURCES … [LIBRARIES …]): one GoogleTest program; every test of it is a CTest test
-# with the label "unit".
+# ntp_test(NAME SOURCES … [LIBRARIES …] [THREADS]): one GoogleTest program; every test of it is a CTest
+# test with the label "unit". THREADS: it has some, or is of what runs in them.
 function(ntp_test name)
-  if(NOT NTP_SERVER_TESTS)
+  cmake_parse_arguments(arg "THREADS" "" "SOURCES;LIBRARIES" ${ARGN})
+  if(NOT NTP_SERVER_TESTS OR (NTP_SERVER_OF_THREADS AND NOT arg_THREADS))
     return()
   endif()
-  cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} ntp_flags GTest::gtest GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE NTP_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

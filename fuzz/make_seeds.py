@@ -159,7 +159,7 @@ def client_hello(alpn, versions=(0x0304,)):
 
 
 def saved_texts():
-    """Behind 0x80 a checksum is added; the rest of the first octet modulo 3: state, source cookies, own secret."""
+    """From 0x80 on a checksum is added; the first octet modulo 3: state, source cookies, own secret."""
     digits = "00112233445566778899aabbccddeeff" * 2
     key, short, cookie = digits, digits[:32], digits * 3 + digits[:16]
     state = "ntp-server-state 1\nboot 01234567-89ab-cdef-0123-456789abcdef\ntime 1790000000123456789\n" \

@@ -146,9 +146,10 @@ constexpr std::array kOptions{
            .words = kSandboxes},
     Option{.key = "server.keys_file", .fallback = "", .flag = "", .argument = "",
            .expects = R"("" or an absolute path in printable ASCII)",
-           .help = "file of symmetric keys in chrony's form (ID TYPE KEY, and CLIENTS where a key is "
-                   "not for everybody): requests with a MAC of one of them get a reply with such a "
-                   "MAC; where it is our own nobody else may read it",
+           .help = "file of symmetric keys in chrony's form (ID TYPE KEY, and behind it clients such "
+                   "as 192.0.2.0/24,2001:db8::7 where a key is for these alone): requests with a MAC "
+                   "of one of them get a reply with such a MAC; where it is our own nobody else may "
+                   "read it",
            .reloadable = true,
            .most = kLongestPath,
            .read = [](Settings& s, const Given& g) { read_path(g, s.server.keys_file); },

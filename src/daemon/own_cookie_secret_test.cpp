@@ -90,8 +90,13 @@ TEST(OwnCookieSecret, NumbersThatNoServerLivesToWriteAreRefused) {
   SeededRandom random(4);
   const auto good = OwnCookieSecret::make(random);
   auto old = good, last = good, unborn = good;
-  old.age = seconds::max();
-  last.epoch = 0xffff'ffff;
+  old.age = seconds(1'000'000'000);
+  last.epoch = 0xffff'0000;
+  for (const auto& still_good : {old, last}) {
+    EXPECT_TRUE(parse_own_secret(format_own_secret(still_good)));
+  }
+  old.age += seconds(1);
+  ++last.epoch;
   unborn.age = seconds(-1);
   for (const auto& bad : {old, last, unborn}) {
     const auto read = parse_own_secret(format_own_secret(bad));

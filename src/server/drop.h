@@ -19,7 +19,7 @@ enum class Drop : std::uint8_t {
   denied,      // by the access lists
   malformed_extension,  // RFC 7822 field lengths
   malformed_mac,        // neither 20 nor 24 octets; a crypto-NAK
-  unknown_key,          // a MAC whose key this server does not have
+  unknown_key,          // a MAC whose key this server does not have, or not for this client
   nts_disabled,         // an NTS field while NTS is off
   bad_mac,              // a MAC that its key does not make of this packet
   malformed_nts,        // RFC 8915 section 5: an NTS request that lacks something or has it twice

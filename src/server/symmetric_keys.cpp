@@ -83,15 +83,15 @@ std::optional<std::uint32_t> id_of(std::string_view word) {
   return id;
 }
 
-// "192.0.2.7,2001:db8::/32"
-std::optional<std::vector<Prefix>> clients_of(std::string_view word) {
-  std::vector<Prefix> clients;
+// "192.0.2.7,2001:db8::/32". No client is seen by an IPv4 address that is written as IPv6.
+std::optional<AccessTable> clients_of(std::string_view word) {
+  std::vector<AccessRule> rules;
   while (true) {
     const auto end = std::min(word.find(','), word.size());
     const auto prefix = parse_prefix(word.substr(0, end));
-    if (!prefix) return std::nullopt;
-    clients.push_back(*prefix);
-    if (end == word.size()) return clients;
+    if (!prefix || unmapped(prefix->address) != prefix->address) return std::nullopt;
+    rules.push_back({.prefix = *prefix, .allowed = true});
+    if (end == word.size()) return AccessTable(rules, false);
     word.remove_prefix(end + 1);
   }
 }
@@ -122,12 +122,12 @@ std::expected<Line, std::string> parse_line(const Words& words) {
   }
   Line line{.key = {.id = *id, .key = *key}};
   if (words.size() == 4) {
-    auto clients = clients_of(words[3]);
-    if (!clients) {
+    line.key.clients = clients_of(words[3]);
+    if (!line.key.clients) {
       return std::unexpected(
-          "its clients are not addresses or prefixes, such as 192.0.2.7,2001:db8::/32");
+          "its clients are not addresses and prefixes such as 192.0.2.0/24,2001:db8::7, with no "
+          "bit set behind a prefix");
     }
-    line.key.clients = *std::move(clients);
   }
   if (secret->size() < kShort) {
     line.warning = fmt::format("key {} has only {} octets: it can be guessed", *id, secret->size());
@@ -157,10 +157,8 @@ const crypto::MacKey* SymmetricKeys::find(std::uint32_t id) const noexcept {
 const crypto::MacKey* SymmetricKeys::find(std::uint32_t id,
                                           const IpAddress& client) const noexcept {
   const Key* const found = entry(id);
-  if (found == nullptr) return nullptr;
-  const auto holds = [&](const Prefix& prefix) { return prefix.contains(client); };
-  const bool is_its = found->clients.empty() || std::ranges::any_of(found->clients, holds);
-  return is_its ? &found->key : nullptr;
+  if (found == nullptr || (found->clients && !found->clients->allows(client))) return nullptr;
+  return &found->key;
 }
 
 bool SymmetricKeys::has_md5() const noexcept {

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/prefix.h"
 #include "crypto/mac.h"
+#include "server/access.h"
 
 namespace ntp::server {
 
@@ -18,7 +19,7 @@ class SymmetricKeys {
   struct Key {
     std::uint32_t id = 0;
     crypto::MacKey key;
-    std::vector<Prefix> clients{};  // who may ask with it; empty: everybody
+    std::optional<AccessTable> clients{};  // who may ask with it; empty: everybody
   };
 
   SymmetricKeys() = default;
@@ -45,8 +46,8 @@ struct KeyFile {
 // chrony.keys(5): a line is "ID [TYPE] KEY"; TYPE is MD5 (also where none stands), SHA1, SHA256,
 // SHA384, SHA512, AES128 or AES256; KEY is text, or follows "ASCII:" or "HEX:". Lines that begin
 // with one of #%;! are comments. A line that cannot be used is passed over with a warning, as
-// chrony does. A fourth word, as in ntpd's file, says for which clients the key is: addresses and
-// prefixes with commas between them.
+// chrony does. A fourth word, as in ntpd's file, says for which clients alone the key is: addresses
+// and prefixes (parse_prefix) with commas between them.
 KeyFile parse_key_file(std::string_view text);
 
 }  // namespace ntp::server

@@ -50,6 +50,7 @@ TEST(KeyFile, PassesOverWhatItCannotUseAndSaysWhichLine) {
       {"7 SHA1 aaaaaaaaaaaaaaaa ,192.0.2.0/24", "its clients"},
       {"7 SHA1 aaaaaaaaaaaaaaaa 192.0.2.0/33", "its clients"},
       {"7 SHA1 aaaaaaaaaaaaaaaa 192.0.2.1/24", "its clients"},
+      {"7 SHA1 aaaaaaaaaaaaaaaa ::ffff:192.0.2.1", "its clients"},
       {"7 TIGER HEX:00112233445566778899", "its type"},
       {"7 SHA1 HEX:0", "not hexadecimal"},
       {"7 SHA1 HEX:0g", "not hexadecimal"},

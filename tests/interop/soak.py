@@ -59,7 +59,7 @@ class HeavyLoad:
 
     def __init__(self, generator, node, seconds, share):
         subprocess.run(["ip", "route", "replace", "local", CLIENTS, "dev", "lo"], check=True)
-        self.words = [generator, node.v4, "--source", CLIENTS_FIRST, "--clients", "1000", "--json"]
+        self.words = [generator, node.v4, "--source", CLIENTS_FIRST, "--clients", "1000", "--patient", "--lost-after", "2", "--json"]
         most = json.loads(run([*self.words, "--duration", "5"], None, 30)[1])["rate"]
         self.most, self.rate, self.seconds, self.result = most, most * share, seconds, None
 

@@ -1,5 +1,5 @@
 """Symmetric keys of the running program: the file, its rights, its reload (RFC 5905 section 7.3, RFC 8573)."""
-import hashlib, os, signal, sys, tempfile, threading, unittest
+import contextlib, hashlib, os, signal, sys, tempfile, threading, unittest
 from harness import *
 
 PROGRAM = LIBRARY = None
@@ -35,6 +35,28 @@ class Keys(unittest.TestCase):
         self.assertEqual(octets[52:], hashlib.sha1(key + octets[:48]).digest())
         return True
 
+    def answered_of_a_batch(self, server, number, key, hosts):
+        """Which of them hear of all their requests, where all of these are received at once; the others hear of none."""
+        clients = {host: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for host in hosts}
+        for host, client in clients.items():
+            self.addCleanup(client.close)
+            client.bind((host, 0))
+            client.settimeout(0.5)
+        server.process.send_signal(signal.SIGSTOP)
+        for _ in range(12):
+            for client in clients.values():
+                payload = request()
+                client.sendto(payload + number.to_bytes(4, "big") + hashlib.sha1(key + payload).digest(), ("127.0.0.1", 123))
+        server.process.send_signal(signal.SIGCONT)
+        heard = {}
+        for host, client in clients.items():
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    self.assertEqual(len(client.recv(100)), 72)
+                    heard[host] = heard.get(host, 0) + 1
+        self.assertEqual(set(heard.values()), {12})
+        return set(heard)
+
     def reload(self, server, pattern):
         since = len(server.lines)
         server.process.send_signal(signal.SIGHUP)
@@ -52,14 +74,18 @@ class Keys(unittest.TestCase):
                 self.assertIsNotNone(ask(), "plain requests are answered as ever")
 
     def test_a_key_for_some_clients_is_nobody_elses(self):
-        self.write("5 SHA1 ASCII:correct-horse 192.0.2.0/24,127.0.0.1\n6 SHA1 ASCII:battery-staple ::1\n")
         for threads in ("auto", "0"):
+            self.write("5 SHA1 ASCII:correct-horse 192.0.2.0/24,127.0.0.1\n6 SHA1 ASCII:battery-staple ::1\n")
             with self.subTest(threads=threads), self.server(threads) as server:
                 self.assertTrue(self.answered(5, b"correct-horse"))
                 self.assertFalse(self.answered(5, b"correct-horse", "::1"))
                 self.assertTrue(self.answered(6, b"battery-staple", "::1"))
                 self.assertFalse(self.answered(6, b"battery-staple"))
                 self.assertEqual(server.metric('ntp_server_dropped_packets_total{reason="unknown_key"}'), 2)
+                self.assertEqual(self.answered_of_a_batch(server, 5, b"correct-horse", ("127.0.0.1", "127.0.0.2")), {"127.0.0.1"})
+                self.write("5 SHA1 ASCII:correct-horse 127.0.0.2\n")
+                self.reload(server, "configuration reloaded")
+                self.assertEqual(self.answered_of_a_batch(server, 5, b"correct-horse", ("127.0.0.1", "127.0.0.2")), {"127.0.0.2"})
 
     def test_a_reload_takes_the_new_keys_and_keeps_the_old_ones_if_it_cannot(self):
         self.write("5 SHA1 ASCII:correct-horse\n")
