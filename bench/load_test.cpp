@@ -150,8 +150,8 @@ class FakePort final : public Port {
   std::set<std::uint32_t> clients{};
   std::uint64_t requests = 0;
   bool answers_another_client = false;
-  std::size_t left_behind =
-      0;  // of the answers that could be received before more was asked, at most
+  // At most, of the answers that could be received before more was asked.
+  std::size_t left_behind = 0;
 
   std::size_t send(std::span<const Request> batch) override {
     if (was_received_) left_behind = std::max(left_behind, waiting_.size());

@@ -42,7 +42,7 @@ class Keys(unittest.TestCase):
             self.addCleanup(client.close)
             client.bind((host, 0))
             client.settimeout(0.5)
-        server.process.send_signal(signal.SIGSTOP)
+        server.freeze()
         for _ in range(12):
             for client in clients.values():
                 payload = request()
